@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * meta.c - see meta.h.  Owns the JSON form of IMAGE_META_FILES and the reading of build identities.
+ * No state of its own; struct meta_files belongs to its caller.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "meta.h"
+#include "util.h"
+
+#define NOTES_MAX	(64 * 1024)	/* a build identity sits in a few dozen bytes */
+#define PHDRS_MAX	256
+
+static struct meta_file *find(const struct meta_files *m, const char *path)
+{
+	for (size_t i = 0; i < m->nr; i++)
+		if (!strcmp(m->files[i].path, path))
+			return &m->files[i];
+	return NULL;
+}
+
+const struct meta_file *meta_files_find(const struct meta_files *m, const char *path)
+{
+	return find(m, path);
+}
+
+int meta_files_add(struct meta_files *m, const struct meta_file *file)
+{
+	struct meta_file *old = find(m, file->path);
+	char *path;
+
+	if (old) {
+		if (file->change > old->change) {
+			path = old->path;
+			*old = *file;
+			old->path = path;
+		}
+		return 0;
+	}
+	if (m->nr == m->room) {
+		size_t room = m->room ? 2 * m->room : 16;
+		struct meta_file *files = reallocarray(m->files, room, sizeof(*files));
+
+		if (!files)
+			return -ENOMEM;
+		m->files = files;
+		m->room = room;
+	}
+	path = strdup(file->path);
+	if (!path)
+		return -ENOMEM;
+	m->files[m->nr] = *file;
+	m->files[m->nr].path = path;
+	m->nr++;
+	return 0;
+}
+
+void meta_files_free(struct meta_files *m)
+{
+	for (size_t i = 0; i < m->nr; i++)
+		free(m->files[i].path);
+	free(m->files);
+	memset(m, 0, sizeof(*m));
+}
+
+/* -------------------------------------------------------------------------- JSON, writing */
+
+static int set_path(json_t *o, const char *path)
+{
+	static const char digits[] = "0123456789abcdef";
+	json_t *s = json_string(path);
+	size_t len = strlen(path);
+	char *hex;
+
+	if (s)
+		return json_object_set_new(o, "path", s);
+	hex = malloc(2 * len + 1);	/* not UTF-8: JSON has no other way */
+	if (!hex)
+		return -1;
+	for (size_t i = 0; i < len; i++) {
+		hex[2 * i] = digits[(unsigned char)path[i] >> 4];
+		hex[2 * i + 1] = digits[path[i] & 0xf];
+	}
+	hex[2 * len] = '\0';
+	s = json_string(hex);
+	free(hex);
+	return json_object_set_new(o, "path_hex", s);
+}
+
+static const char * const change_names[] = {
+	[META_FIXED] = "fixed", [META_GROW] = "grow", [META_INPLACE] = "inplace",
+};
+
+static json_t *file_to_json(const struct meta_file *f)
+{
+	json_t *o = json_object();
+	int bad = 0;
+
+	bad |= set_path(o, f->path);
+	bad |= json_object_set_new(o, "change", json_string(change_names[f->change]));
+	bad |= json_object_set_new(o, "dev", json_integer((json_int_t)f->dev));
+	bad |= json_object_set_new(o, "ino", json_integer((json_int_t)f->ino));
+	bad |= json_object_set_new(o, "size", json_integer((json_int_t)f->size));
+	bad |= json_object_set_new(o, "mtime_ns", json_integer(f->mtime_ns));
+	bad |= json_object_set_new(o, "mode", json_integer(f->mode));
+	if (f->build_id[0])
+		bad |= json_object_set_new(o, "build_id", json_string(f->build_id));
+	if (!bad)
+		return o;
+	json_decref(o);
+	return NULL;
+}
+
+int meta_files_format(const struct meta_files *m, char **ret_text)
+{
+	json_t *list = json_array(), *top = NULL;
+	char *text = NULL;
+
+	for (size_t i = 0; list && i < m->nr; i++)
+		if (json_array_append_new(list, file_to_json(&m->files[i])) < 0)
+			goto out;
+	top = json_pack("{s:i,s:O}", "version", 1, "files", list);
+	if (top)
+		text = json_dumps(top, JSON_COMPACT);
+out:
+	json_decref(list);
+	json_decref(top);
+	if (!text)
+		return -ENOMEM;
+	*ret_text = text;
+	return 0;
+}
+
+/* -------------------------------------------------------------------------- JSON, reading */
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+/* Text of two digits a byte, without NUL bytes; NULL when it is not that. */
+static char *from_hex(const char *hex)
+{
+	size_t len = strlen(hex);
+	char *text;
+
+	if (len % 2)
+		return NULL;
+	text = calloc(1, len / 2 + 1);
+	for (size_t i = 0; text && i < len; i += 2) {
+		int hi = hex_value(hex[i]), lo = hex_value(hex[i + 1]);
+
+		if (hi < 0 || lo < 0 || !(hi | lo)) {
+			free(text);
+			return NULL;
+		}
+		text[i / 2] = hi << 4 | lo;
+	}
+	return text;
+}
+
+static bool get_int(json_t *o, const char *name, json_int_t *ret)
+{
+	json_t *v = json_object_get(o, name);
+
+	if (!json_is_integer(v))
+		return false;
+	*ret = json_integer_value(v);
+	return true;
+}
+
+static bool get_change(json_t *o, enum meta_change *ret)
+{
+	const char *name = json_string_value(json_object_get(o, "change"));
+
+	for (unsigned int i = 0; name && i < sizeof(change_names) / sizeof(*change_names); i++)
+		if (!strcmp(name, change_names[i])) {
+			*ret = i;
+			return true;
+		}
+	return false;
+}
+
+/* 0, -EBADMSG or -ENOMEM. */
+static int file_from_json(json_t *o, struct meta_files *m)
+{
+	const char *hex = json_string_value(json_object_get(o, "path_hex"));
+	const char *path = json_string_value(json_object_get(o, "path"));
+	const char *id = json_string_value(json_object_get(o, "build_id"));
+	json_int_t dev, ino, size, mtime, mode;
+	struct meta_file f = { 0 };
+	char *decoded = NULL;
+	int ret;
+
+	if (!path && hex)
+		path = decoded = from_hex(hex);
+	if (!path || !get_change(o, &f.change) || !get_int(o, "dev", &dev) ||
+	    !get_int(o, "ino", &ino) || !get_int(o, "size", &size) || size < 0 ||
+	    !get_int(o, "mtime_ns", &mtime) || !get_int(o, "mode", &mode) ||
+	    (id && strlen(id) > META_BUILD_ID)) {
+		free(decoded);
+		return -EBADMSG;
+	}
+	f.path = (char *)path;
+	f.dev = dev;
+	f.ino = ino;
+	f.size = size;
+	f.mtime_ns = mtime;
+	f.mode = mode;
+	if (id)
+		strcpy(f.build_id, id);
+	ret = meta_files_add(m, &f);
+	free(decoded);
+	return ret;
+}
+
+int meta_files_parse(const void *text, size_t len, struct ckpt_err *err,
+		     struct meta_files *ret_files)
+{
+	struct meta_files m = { 0 };
+	json_error_t why;
+	json_t *top, *list, *o;
+	size_t i;
+	int ret = 0;
+
+	top = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+	if (!top)
+		return ckpt_err_set(err, EBADMSG, "list of files in the image: %s (line %d)",
+				    why.text, why.line);
+	list = json_object_get(top, "files");
+	if (!json_is_array(list))
+		ret = -EBADMSG;
+	json_array_foreach(list, i, o) {
+		ret = file_from_json(o, &m);
+		if (ret)
+			break;
+	}
+	json_decref(top);
+	if (ret) {
+		meta_files_free(&m);
+		return ckpt_err_set(err, ret, ret == -ENOMEM ? "list of files: no memory" :
+				    "list of files in the image: entry %zu is not understood", i);
+	}
+	*ret_files = m;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------- build identity */
+
+/* Find NT_GNU_BUILD_ID in @len bytes of notes. */
+static bool find_note(const unsigned char *p, size_t len, char *hex)
+{
+	while (len >= sizeof(Elf64_Nhdr)) {
+		const Elf64_Nhdr *n = (const void *)p;
+		size_t name = ((size_t)n->n_namesz + 3) & ~3ul;
+		size_t desc = ((size_t)n->n_descsz + 3) & ~3ul;
+		const unsigned char *id = p + sizeof(*n) + name;
+
+		if (name > len || desc > len || sizeof(*n) + name + desc > len)
+			return false;
+		if (n->n_type == NT_GNU_BUILD_ID && n->n_namesz == 4 &&
+		    !memcmp(p + sizeof(*n), "GNU", 4) && 2 * n->n_descsz <= META_BUILD_ID) {
+			for (size_t i = 0; i < n->n_descsz; i++) {
+				hex[2 * i] = "0123456789abcdef"[id[i] >> 4];
+				hex[2 * i + 1] = "0123456789abcdef"[id[i] & 0xf];
+			}
+			hex[2 * n->n_descsz] = '\0';
+			return true;
+		}
+		p += sizeof(*n) + name + desc;
+		len -= sizeof(*n) + name + desc;
+	}
+	return false;
+}
+
+static bool search_segment(int fd, const Elf64_Phdr *ph, char *hex)
+{
+	unsigned char *notes;
+	bool found = false;
+
+	if (ph->p_type != PT_NOTE || !ph->p_filesz || ph->p_filesz > NOTES_MAX)
+		return false;
+	notes = malloc(ph->p_filesz);
+	if (notes && !util_pread_full(fd, notes, ph->p_filesz, ph->p_offset))
+		found = find_note(notes, ph->p_filesz, hex);
+	free(notes);
+	return found;
+}
+
+void meta_build_id(int fd, char ret_hex[META_BUILD_ID + 1])
+{
+	Elf64_Ehdr eh;
+
+	ret_hex[0] = '\0';
+	if (util_pread_full(fd, &eh, sizeof(eh), 0) || memcmp(eh.e_ident, ELFMAG, SELFMAG) ||
+	    eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_phentsize != sizeof(Elf64_Phdr) ||
+	    eh.e_phnum > PHDRS_MAX)
+		return;
+	for (int i = 0; i < eh.e_phnum; i++) {
+		Elf64_Phdr ph;
+
+		if (util_pread_full(fd, &ph, sizeof(ph), eh.e_phoff + i * sizeof(ph)))
+			return;
+		if (search_segment(fd, &ph, ret_hex))
+			return;
+	}
+}

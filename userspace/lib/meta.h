@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * meta.h - what userspace adds to an image beside the module's records: sections of kind
+ * IMAGE_META.  Made by snap, read by restore and show.
+ *
+ *   owner 0    IMAGE_META_SNAP            JSON: figures of the snapshot, for people and tools
+ *   owner PID  IMAGE_META_FILES           JSON: files the restore needs, see struct meta_file
+ *   owner PID  META_SUB_DELETED + FILE    the bytes of a deleted file that was open, as they were
+ *                                         at the pause; FILE is ckpt_rec_fd.file
+ *
+ * JSON members a reader does not know are skipped.  A path is the member "path" when it is UTF-8,
+ * else "path_hex", two digits a byte.
+ */
+#ifndef CKPT_META_H
+#define CKPT_META_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+
+#define META_SUB_DELETED	0x10000u	/* subs from here are contents of deleted files */
+#define META_BUILD_ID		64		/* hex digits kept, at most */
+
+/* What the program may do to a file after the snapshot; says how a restore has to treat it. */
+enum meta_change {
+	META_FIXED	= 0,	/* nothing: a file that differs at the restore is an error */
+	META_GROW	= 1,	/* append: truncate back to size */
+	META_INPLACE	= 2,	/* anything, but the program was killed while frozen: as META_FIXED */
+};
+
+/**
+ * struct meta_file - a regular file the process has open or mapped
+ * @path: as in the records
+ * @change: enum meta_change
+ * @dev: stat(2) by name, as the snapshot found it; for information
+ * @ino: likewise
+ * @size: bytes; for META_GROW those at the pause
+ * @mtime_ns: modification time; META_GROW: of no meaning
+ * @mode: st_mode
+ * @build_id: hex digits of the ELF build identity; empty when it has none
+ */
+struct meta_file {
+	char		*path;
+	enum meta_change change;
+	uint64_t	dev;
+	uint64_t	ino;
+	uint64_t	size;
+	int64_t		mtime_ns;
+	uint32_t	mode;
+	char		build_id[META_BUILD_ID + 1];
+};
+
+struct meta_files {
+	struct meta_file *files;	/* each path once */
+	size_t		nr;
+	size_t		room;
+};
+
+/*
+ * Add a file, or sharpen the entry of its path: the entry becomes META_INPLACE when either is,
+ * else META_GROW when either is.  Copies the path.  0 or -ENOMEM.
+ */
+int meta_files_add(struct meta_files *m, const struct meta_file *file);
+
+/* NULL when there is none of that name. */
+const struct meta_file *meta_files_find(const struct meta_files *m, const char *path);
+
+/* Forget the content; @m is empty again. */
+void meta_files_free(struct meta_files *m);
+
+/* As JSON text, to be freed.  0 or -ENOMEM. */
+int meta_files_format(const struct meta_files *m, char **ret_text);
+
+/* Read an IMAGE_META_FILES section.  0, -EBADMSG (not what it should be), -ENOMEM. */
+int meta_files_parse(const void *text, size_t len, struct ckpt_err *err,
+		     struct meta_files *ret_files);
+
+/*
+ * Build identity of an ELF file as hex digits; "" when there is none or it cannot be read.
+ * Sources: the PT_NOTE segments, note NT_GNU_BUILD_ID.
+ */
+void meta_build_id(int fd, char ret_hex[META_BUILD_ID + 1]);
+
+#endif
