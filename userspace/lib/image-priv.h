@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* image-priv.h - shared by the image*.c files; nobody else includes it. */
+#ifndef CKPT_IMAGE_PRIV_H
+#define CKPT_IMAGE_PRIV_H
+
+#include "buf.h"
+#include "image.h"
+
+struct ZSTD_DCtx_s;
+struct XXH3_state_s;
+
+#define IMAGE_CACHED_FRAMES	4
+
+struct image {
+	int			fd;
+	char			*label;
+	struct image_info	info;
+	struct image_section_disk *table;	/* info.sections entries, checked */
+};
+
+struct cached_frame {
+	bool		valid;
+	uint32_t	frame;
+	uint64_t	used;		/* value of image_pages.clock at its last use */
+	unsigned char	*data;
+	size_t		size;		/* allocated */
+};
+
+struct image_pages {
+	struct image		*img;
+	uint32_t		section;
+	uint64_t		offset;		/* of the section in the file */
+	struct buf		frames;		/* struct image_frame_disk, checked */
+	struct buf		runs;		/* struct image_run_disk, checked */
+	struct image_pages_stats stats;
+	uint64_t		clock;
+	struct cached_frame	cache[IMAGE_CACHED_FRAMES];
+	struct buf		stored;		/* a frame's bytes as they are in the file */
+	struct ZSTD_DCtx_s	*zstd;
+};
+
+static inline const struct image_frame_disk *pages_frame(const struct image_pages *p, uint64_t i)
+{
+	return (const struct image_frame_disk *)p->frames.data + i;
+}
+
+static inline const struct image_run_disk *pages_run(const struct image_pages *p, uint64_t i)
+{
+	return (const struct image_run_disk *)p->runs.data + i;
+}
+
+/* The digest that commits to the whole file; @trailer up to its digest field.  0 or -ENOMEM. */
+int image_root_digest(const struct image_header_disk *header, const void *table,
+		      size_t table_size, const struct image_trailer_disk *trailer,
+		      uint8_t ret_digest[IMAGE_HASH_SIZE]);
+
+void image_info_from_disk(const struct image_header_disk *header,
+			  const struct image_trailer_disk *trailer, struct image_info *ret_info);
+
+/* The hash in the footer of a PAGES section; @foot up to its hash field.  0 or -ENOMEM. */
+int image_index_hash(const struct buf *frames, const struct buf *runs,
+		     const struct image_pages_footer_disk *foot,
+		     uint8_t ret_hash[IMAGE_HASH_SIZE]);
+
+/* Read @n bytes of @img; @what names them in the error text. */
+int image_read(struct image *img, uint64_t off, void *p, size_t n, const char *what,
+	       struct ckpt_err *err);
+
+/* The section header of @section agrees with its table entry. */
+int image_check_section_header(struct image *img, uint32_t section, struct ckpt_err *err);
+
+/* Load frame @i into the cache, checked. */
+int image_pages_load_frame(struct image_pages *pages, uint32_t i, struct ckpt_err *err,
+			   const unsigned char **ret_data);
+
+#endif

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * image-verify.c - finds every damage of an image that image_open() took.
+ *
+ * Header, trailer and section table were checked there.  Here each section is hashed whole, which
+ * covers padding and section headers too; then PAGES sections are read as a restore reads them, to
+ * name the damage as narrowly as can be.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "image-priv.h"
+#include "util.h"
+
+#define STEP	(256u << 10)
+
+struct verify {
+	struct image	*img;
+	image_damage_fn	fn;
+	void		*arg;
+	struct ckpt_err	*err;		/* the first damage goes here */
+	XXH3_state_t	*hash;
+	unsigned char	*step;		/* STEP bytes */
+	uint32_t	section;
+	bool		section_damaged;
+	bool		damaged;
+	struct image_pages_stats *stats;
+};
+
+static struct image_damage new_damage(const struct verify *v, const char *what)
+{
+	const struct image_section_disk *s = &v->img->table[v->section];
+
+	return (struct image_damage){
+		.section = v->section,
+		.kind = s->kind,
+		.owner = s->owner,
+		.sub = s->sub,
+		.offset = s->offset,
+		.size = s->size,
+		.what = what,
+	};
+}
+
+static void report(struct verify *v, const struct image_damage *d)
+{
+	v->damaged = true;
+	v->section_damaged = true;
+	ckpt_err_set(v->err, EBADMSG, "%s: damaged image: section %u, byte %llu: %s",
+		     v->img->label, d->section, (unsigned long long)d->offset, d->what);
+	if (v->fn)
+		v->fn(d, v->arg);
+}
+
+/* 0: the hash is right; 1: it is not; else -errno (a read failed). */
+static int hash_section(struct verify *v)
+{
+	const struct image_section_disk *s = &v->img->table[v->section];
+	uint8_t hash[IMAGE_HASH_SIZE];
+
+	XXH3_128bits_reset(v->hash);
+	for (uint64_t done = 0; done < s->size;) {
+		size_t n = s->size - done < STEP ? s->size - done : STEP;
+		int ret = image_read(v->img, s->offset + done, v->step, n, "section", v->err);
+
+		if (ret)
+			return ret;
+		XXH3_128bits_update(v->hash, v->step, n);
+		done += n;
+	}
+	util_hash_final(v->hash, hash);
+	return memcmp(hash, s->hash, sizeof(hash)) ? 1 : 0;
+}
+
+/* The addresses frame @i has content for.  Runs name frames in rising order in files we wrote. */
+static void frame_range(const struct image_pages *p, uint32_t i, struct image_damage *d)
+{
+	uint32_t page_size = p->img->info.page_size;
+	bool any = false;
+
+	for (uint64_t n = 0; n < p->stats.runs; n++) {
+		const struct image_run_disk *r = pages_run(p, n);
+
+		if (r->kind != IMAGE_RUN_DATA || r->frame != i)
+			continue;
+		if (!any)
+			d->addr_start = r->addr;
+		d->addr_end = r->addr + r->npages * page_size;
+		any = true;
+	}
+}
+
+static int verify_frames(struct verify *v, struct image_pages *p)
+{
+	for (uint32_t i = 0; i < p->stats.frames; i++) {
+		struct ckpt_err why = CKPT_ERR_INIT;
+		const unsigned char *data;
+		struct image_damage d;
+		int ret = image_pages_load_frame(p, i, &why, &data);
+
+		if (!ret)
+			continue;
+		if (ret != -EBADMSG)
+			return ckpt_err_set(v->err, ret, "%s", why.text);
+		d = new_damage(v, "page frame: its memory cannot be restored");
+		d.is_frame = true;
+		d.frame = i;
+		d.offset = p->offset + pages_frame(p, i)->offset;
+		d.size = pages_frame(p, i)->stored_size;
+		frame_range(p, i, &d);
+		report(v, &d);
+	}
+	return 0;
+}
+
+static void add_stats(struct image_pages_stats *sum, const struct image_pages_stats *s)
+{
+	sum->frames += s->frames;
+	sum->runs += s->runs;
+	sum->data_pages += s->data_pages;
+	sum->zero_pages += s->zero_pages;
+	sum->file_pages += s->file_pages;
+	sum->gone_pages += s->gone_pages;
+	sum->stored_bytes += s->stored_bytes;
+}
+
+static int verify_pages(struct verify *v)
+{
+	struct ckpt_err why = CKPT_ERR_INIT;
+	struct image_pages *p;
+	struct image_damage d;
+	int ret;
+
+	ret = image_pages_open(v->img, v->section, &why, &p);
+	if (ret == -EBADMSG) {
+		d = new_damage(v, "page index: none of this memory can be restored");
+		report(v, &d);
+		return 0;
+	}
+	if (ret)
+		return ckpt_err_set(v->err, ret, "%s", why.text);
+	ret = verify_frames(v, p);
+	if (!ret && v->stats && !v->section_damaged)
+		add_stats(v->stats, &p->stats);
+	image_pages_close(p);
+	return ret;
+}
+
+static int verify_section(struct verify *v)
+{
+	const struct image_section_disk *s = &v->img->table[v->section];
+	struct image_damage d;
+	int hash, ret = 0;
+
+	v->section_damaged = false;
+	hash = hash_section(v);
+	if (hash < 0)
+		return hash;
+	if (s->kind == IMAGE_PAGES)
+		ret = verify_pages(v);
+	if (ret)
+		return ret;
+	if (hash && !v->section_damaged) {
+		d = new_damage(v, s->kind == IMAGE_PAGES ?
+			       "header or padding of a memory section" : "section");
+		report(v, &d);
+	}
+	if (!hash && !v->section_damaged && s->kind != IMAGE_PAGES &&
+	    image_check_section_header(v->img, v->section, NULL)) {
+		d = new_damage(v, "section header and section table disagree");
+		report(v, &d);
+	}
+	return 0;
+}
+
+int image_verify(struct image *img, image_damage_fn fn, void *arg, struct ckpt_err *err,
+		 struct image_pages_stats *ret_stats)
+{
+	struct verify v = {
+		.img = img,
+		.fn = fn,
+		.arg = arg,
+		.err = err,
+		.hash = XXH3_createState(),
+		.step = malloc(STEP),
+		.stats = ret_stats,
+	};
+	int ret = 0;
+
+	if (ret_stats)
+		memset(ret_stats, 0, sizeof(*ret_stats));
+	if (!v.hash || !v.step)
+		ret = ckpt_err_sys(err, ENOMEM, "%s: verify", img->label);
+	for (; !ret && v.section < img->info.sections; v.section++)
+		ret = verify_section(&v);
+	XXH3_freeState(v.hash);
+	free(v.step);
+	if (!ret && v.damaged)
+		ret = -EBADMSG;
+	return ret;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image.h - write, read and verify one image: one generation of one job in one file.
+ *
+ * Conventions: 0 or -errno, the reason in @err (may be NULL), results through ret_* last.
+ * Contexts are opaque and belong to one thread at a time; different contexts do not share
+ * anything.  File descriptors are borrowed: they stay open, and the caller's, throughout.
+ *
+ * -EBADMSG: the file is damaged or is no image.  -EOPNOTSUPP: it is of a newer version or uses a
+ * feature this library does not have.
+ */
+#ifndef CKPT_IMAGE_H
+#define CKPT_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "image-format.h"
+
+/* What a section holds.  Readers skip kinds they do not know. */
+enum image_kind {
+	IMAGE_STATE	= 1,	/* records of the kernel module; owner: a process */
+	IMAGE_PAGES	= 2,	/* memory; owner: an address space */
+	IMAGE_META	= 3,	/* made by userspace; owner: a process, or 0 for the image */
+};
+
+/* sub of META sections.  Both are JSON text, one object, UTF-8, no NUL. */
+enum image_meta {
+	IMAGE_META_SNAP		= 1,	/* figures of this snapshot: pause, sizes, times */
+	IMAGE_META_FILES	= 2,	/* identities of files the restore needs */
+};
+
+enum image_codec {
+	IMAGE_CODEC_RAW		= 0,
+	IMAGE_CODEC_ZSTD	= 1,
+};
+
+/* What is known of the pages of a run. */
+enum image_run_kind {
+	IMAGE_RUN_DATA	= 1,	/* content is in a frame */
+	IMAGE_RUN_ZERO	= 2,	/* present, all bytes zero */
+	IMAGE_RUN_FILE	= 3,	/* content is the mapped file's, at file_offset */
+	IMAGE_RUN_GONE	= 4,	/* delta only: was in the parent, is no more */
+};
+
+/* What header and trailer say; strings are printable ASCII. */
+struct image_info {
+	uint32_t	version;
+	uint32_t	page_size;
+	uint64_t	incompat;
+	uint64_t	compat;
+	uint32_t	machine;		/* ELF e_machine */
+	uint32_t	pid;			/* of the first process */
+	uint64_t	generation;
+	uint64_t	parent_generation;	/* 0: full image */
+	uint64_t	created_ns;		/* since 1970, CLOCK_REALTIME */
+	uint64_t	file_size;
+	uint32_t	sections;
+	uint8_t		id[IMAGE_ID_SIZE];
+	uint8_t		parent_id[IMAGE_ID_SIZE];	/* zeros: full image */
+	uint8_t		parent_digest[IMAGE_HASH_SIZE];
+	uint8_t		digest[IMAGE_HASH_SIZE];	/* commits to every byte of the file */
+	char		comm[IMAGE_COMM + 1];
+	char		job[IMAGE_TEXT];
+	char		hostname[IMAGE_TEXT];
+	char		kernel[IMAGE_TEXT];
+};
+
+bool image_info_is_delta(const struct image_info *info);
+
+/* -------------------------------------------------------------------------------- writing */
+
+struct image_writer;
+
+struct image_params {
+	const char	*label;		/* names the image in error texts; NULL: the job */
+	const char	*job;
+	uint64_t	generation;	/* 1 or more */
+	const struct image_info *parent; /* NULL: full image */
+	uint32_t	pid;
+	const char	*comm;
+	uint32_t	page_size;	/* 0: the machine's */
+	uint32_t	frame_size;	/* raw bytes a frame, whole pages; 0: 1 MiB */
+	int		level;		/* zstd's, its negative ones too; 0: 1 */
+};
+
+/* Totals of one address space, or of all in an image. */
+struct image_pages_stats {
+	uint64_t	frames;
+	uint64_t	runs;
+	uint64_t	data_pages;
+	uint64_t	zero_pages;
+	uint64_t	file_pages;
+	uint64_t	gone_pages;
+	uint64_t	stored_bytes;	/* of data_pages, after compression */
+};
+
+/*
+ * Begin an image at the (empty) file's start.  Only write() is used on @fd, front to back, so it
+ * may be a pipe.  Memory: two frames, zstd's own, 32 bytes a run and 40 a frame.
+ *
+ * After any failure the writer is dead: each later call fails with the same code and the file is
+ * no image.  Durability is the caller's (see store.h).
+ */
+int image_writer_open(int fd, const struct image_params *params, struct ckpt_err *err,
+		      struct image_writer **ret_writer);
+
+/* Free; writes nothing.  NULL is fine. */
+void image_writer_close(struct image_writer *w);
+
+/* The image's identity; valid as long as the writer. */
+const uint8_t *image_writer_id(const struct image_writer *w);
+
+/* A whole STATE or META section (@size up to IMAGE_BLOB_MAX).  Kind, owner, sub: once each. */
+int image_writer_put(struct image_writer *w, enum image_kind kind, uint32_t owner, uint32_t sub,
+		     const void *data, size_t size, struct ckpt_err *err);
+
+/* Open the PAGES section of address space @owner; runs follow in rising, disjoint addresses. */
+int image_writer_begin_pages(struct image_writer *w, uint32_t owner, struct ckpt_err *err);
+
+/* Pages with content.  All-zero ones are recorded as ZERO.  @data is not kept. */
+int image_writer_data(struct image_writer *w, uint64_t addr, uint64_t npages, const void *data,
+		      struct ckpt_err *err);
+int image_writer_zero(struct image_writer *w, uint64_t addr, uint64_t npages,
+		      struct ckpt_err *err);
+int image_writer_file(struct image_writer *w, uint64_t addr, uint64_t npages,
+		      uint64_t file_offset, struct ckpt_err *err);
+/* Only in an image that names a parent. */
+int image_writer_gone(struct image_writer *w, uint64_t addr, uint64_t npages,
+		      struct ckpt_err *err);
+
+/* Close the PAGES section.  @ret_stats may be NULL. */
+int image_writer_end_pages(struct image_writer *w, struct ckpt_err *err,
+			   struct image_pages_stats *ret_stats);
+
+/* Write section table and trailer: now it is an image.  @ret_info may be NULL. */
+int image_writer_finish(struct image_writer *w, struct ckpt_err *err, struct image_info *ret_info);
+
+/* -------------------------------------------------------------------------------- reading */
+
+struct image;
+struct image_pages;
+
+struct image_section {
+	uint32_t	kind;
+	uint32_t	owner;
+	uint32_t	sub;
+	uint64_t	offset;		/* in the file */
+	uint64_t	size;		/* with section header and padding */
+	uint64_t	body_size;
+};
+
+struct image_run {
+	uint64_t	addr;
+	uint64_t	npages;
+	enum image_run_kind kind;
+	uint32_t	frame;		/* DATA */
+	uint32_t	page;		/* DATA: of the first page, in its frame */
+	uint64_t	file_offset;	/* FILE */
+};
+
+/*
+ * Check header, trailer and section table of the regular file @fd: cost does not depend on how
+ * much memory the image holds.  @label names the file in error texts.  No byte of a section is
+ * handed out by the functions below before its own hash was right.
+ */
+int image_open(int fd, const char *label, struct ckpt_err *err, struct image **ret_image);
+void image_close(struct image *img);
+
+const struct image_info *image_get_info(const struct image *img);
+const char *image_label(const struct image *img);
+
+/* Section @i of info->sections. */
+void image_get_section(const struct image *img, uint32_t i, struct image_section *ret_section);
+
+/* Number of that section, or -ENOENT.  No error text: absence may be fine. */
+int image_find(const struct image *img, enum image_kind kind, uint32_t owner, uint32_t sub);
+
+/* A copy of a STATE or META body, to be freed; a NUL follows its last byte. */
+int image_load(struct image *img, uint32_t section, struct ckpt_err *err,
+	       void **ret_data, size_t *ret_size);
+
+/* Read and check the page index of PAGES section @section.  Close it before the image. */
+int image_pages_open(struct image *img, uint32_t section, struct ckpt_err *err,
+		     struct image_pages **ret_pages);
+void image_pages_close(struct image_pages *pages);
+
+void image_pages_get_stats(const struct image_pages *pages, struct image_pages_stats *ret_stats);
+
+/* Runs 0 .. stats.runs - 1, by rising address. */
+void image_pages_get_run(const struct image_pages *pages, uint64_t i, struct image_run *ret_run);
+
+/* First run that ends above @addr; stats.runs if there is none. */
+uint64_t image_pages_find(const struct image_pages *pages, uint64_t addr);
+
+/*
+ * The content of DATA run @i, in the frame cache: valid until the next call on @pages.  For
+ * restorers that can write from where the bytes are.
+ */
+int image_pages_borrow(struct image_pages *pages, uint64_t i, struct ckpt_err *err,
+		       const void **ret_data);
+
+/*
+ * Copy @npages pages from @addr; they may span runs, of DATA and ZERO only: -ENODATA for pages
+ * whose content is not in this image.
+ */
+int image_pages_read(struct image_pages *pages, uint64_t addr, uint64_t npages, void *buf,
+		     struct ckpt_err *err);
+
+/* ------------------------------------------------------------------------------ verifying */
+
+struct image_damage {
+	uint32_t	section;	/* number of the section */
+	uint32_t	kind;		/* its kind, owner, sub */
+	uint32_t	owner;
+	uint32_t	sub;
+	uint64_t	offset;		/* of the damaged bytes in the file */
+	uint64_t	size;
+	bool		is_frame;	/* then the next three count */
+	uint32_t	frame;
+	uint64_t	addr_start;	/* first address that cannot be restored */
+	uint64_t	addr_end;	/* one beyond the last */
+	const char	*what;		/* one line, for people */
+};
+
+typedef void (*image_damage_fn)(const struct image_damage *damage, void *arg);
+
+/*
+ * Read everything and do what a restore would: hashes, indexes, decompression of each frame.
+ * @fn (may be NULL) is told of each damage; the check goes on behind it.  -EBADMSG if there was
+ * any, with the first in @err.  @ret_stats (may be NULL): sums over the sound PAGES sections.
+ */
+int image_verify(struct image *img, image_damage_fn fn, void *arg, struct ckpt_err *err,
+		 struct image_pages_stats *ret_stats);
+
+#endif
