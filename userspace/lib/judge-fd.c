@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * judge-fd.c - see judge.h: which open files can be brought back.  No state.
+ *
+ * Allowed: regular files and directories by name, regular files without a name as long as their
+ * content fits in the image, a few devices without memory, and standard input, output and error
+ * when they are a terminal or a pipe to the outside: those a restore gets anew.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "judge.h"
+
+#define STDIO_MAX	2
+
+/* One descriptor, and what it is judged against. */
+struct fd_case {
+	const struct ckpt_model		*model;
+	const struct ckpt_model_fd	*fd;
+	const struct judge_opts		*opts;
+	struct judgement		*j;
+	uint64_t			*deleted_bytes;	/* so far, of all */
+};
+
+static void refuse(const struct fd_case *c, const char *reason, const char *remedy)
+{
+	judge_refuse(c->j, "fd", c->fd->rec.fd, c->fd->path, remedy, "%s", reason);
+}
+
+/* Whether it is, or shares its open file with, one of 0..2. */
+static bool is_stdio(const struct fd_case *c)
+{
+	for (int i = 0; i <= STDIO_MAX; i++) {
+		const struct ckpt_model_fd *std = ckpt_model_fd(c->model, i);
+
+		if (std && std->rec.file == c->fd->rec.file)
+			return true;
+	}
+	return false;
+}
+
+/* Whether a descriptor before this one has the same open file: it was judged already. */
+static bool seen(const struct fd_case *c)
+{
+	const struct ckpt_model *m = c->model;
+
+	for (size_t i = 0; i < m->nr_fds && &m->fds[i] != c->fd; i++)
+		if (m->fds[i].rec.file == c->fd->rec.file)
+			return true;
+	return false;
+}
+
+/* --------------------------------------------------------------------- files and directories */
+
+static void judge_deleted(const struct fd_case *c)
+{
+	const struct ckpt_rec_fd *r = &c->fd->rec;
+
+	if (r->file_flags & O_PATH) {
+		refuse(c, "was opened with O_PATH and deleted since", "close it before the snapshot");
+		return;
+	}
+	if (r->id.nlink) {
+		refuse(c, "was deleted by this name, but the file lives on under another",
+		       "put the name back (ln), or close it");
+		return;
+	}
+	if (seen(c))
+		return;
+	*c->deleted_bytes += r->id.size;
+	if (*c->deleted_bytes > JUDGE_DELETED_MAX || r->id.size > JUDGE_DELETED_MAX)
+		judge_refuse(c->j, "fd", r->fd, c->fd->path, "close it before the snapshot",
+			     "is a deleted file; deleted files of more than %llu MiB together "
+			     "are not carried along", JUDGE_DELETED_MAX >> 20);
+}
+
+static void judge_writable(const struct fd_case *c)
+{
+	const struct ckpt_rec_fd *r = &c->fd->rec;
+
+	if (r->file_flags & O_PATH || (r->file_flags & O_ACCMODE) == O_RDONLY)
+		return;
+	if (c->opts->killed || judge_grows_only(r))
+		return;
+	judge_refuse(c->j, "fd", r->fd, c->fd->path, "use snap --kill, then nothing diverges",
+		     "is open for writing at %" PRId64 " of %" PRIu64 " bytes, not at its end: "
+		     "a file changed in place will be newer than the image",
+		     (int64_t)r->pos, (uint64_t)r->id.size);
+}
+
+static void judge_named_file(const struct fd_case *c)
+{
+	const struct ckpt_rec_fd *r = &c->fd->rec;
+	const char *pseudo = judge_pseudo_fs(r->id.fs_magic);
+	char link[64];
+
+	if (c->fd->path && !strncmp(c->fd->path, "/memfd:", 7)) {
+		refuse(c, "is a memfd, which is not supported yet", "close it before the snapshot");
+		return;
+	}
+	if (pseudo) {
+		judge_refuse(c->j, "fd", r->fd, c->fd->path, "close it before the snapshot",
+			     "is a file of %s, which shows state of the kernel", pseudo);
+		return;
+	}
+	if (r->path_flags & ~CKPT_PATHF_DELETED) {
+		refuse(c, "cannot be reached by a path", "close it before the snapshot");
+		return;
+	}
+	if (r->path_flags & CKPT_PATHF_DELETED) {
+		if (r->kind == CKPT_FDK_DIR)
+			refuse(c, "is a deleted directory", "close it before the snapshot");
+		else
+			judge_deleted(c);
+		return;
+	}
+	if (r->kind == CKPT_FDK_REG)
+		judge_writable(c);
+	if (c->opts->pid) {
+		snprintf(link, sizeof(link), "/proc/%d/fd/%d", c->opts->pid, r->fd);
+		judge_named(c->j, "fd", r->fd, c->fd->path, &r->id, link);
+	}
+}
+
+/* ---------------------------------------------------------------------------- devices, pipes */
+
+static void judge_device(const struct fd_case *c)
+{
+	/* null, zero, full, random, urandom */
+	static const unsigned char minors[] = { 3, 5, 7, 8, 9 };
+	const struct ckpt_rec_fd *r = &c->fd->rec;
+
+	for (size_t i = 0; i < sizeof(minors); i++)
+		if (r->id.rdev == makedev(1, minors[i]))
+			return;
+	judge_refuse(c->j, "fd", r->fd, c->fd->path, "close it before the snapshot",
+		     "is a device (%u:%u) whose state cannot be captured",
+		     major(r->id.rdev), minor(r->id.rdev));
+}
+
+static void judge_tty(const struct fd_case *c)
+{
+	if (c->fd->rec.id.rdev == makedev(5, 0) || is_stdio(c))
+		return;
+	refuse(c, "is a terminal; only standard input, output and error may be one",
+	       "close it before the snapshot");
+}
+
+/* Another descriptor of the same pipe that has the other end, or both. */
+static const struct ckpt_model_fd *other_end(const struct fd_case *c)
+{
+	const struct ckpt_rec_fd *r = &c->fd->rec;
+
+	for (size_t i = 0; i < c->model->nr_fds; i++) {
+		const struct ckpt_model_fd *o = &c->model->fds[i];
+
+		if (o->rec.kind == CKPT_FDK_FIFO && o->rec.id.ino == r->id.ino &&
+		    o->rec.id.dev == r->id.dev &&
+		    ((o->rec.file_flags & O_ACCMODE) == O_RDWR ||
+		     (o->rec.file_flags ^ r->file_flags) & O_ACCMODE))
+			return o;
+	}
+	return NULL;
+}
+
+static void judge_pipe(const struct fd_case *c)
+{
+	const struct ckpt_rec_fd *r = &c->fd->rec;
+	const struct ckpt_model_fd *other;
+
+	if (!is_stdio(c)) {
+		refuse(c, "is a pipe; only standard input, output and error may be one yet",
+		       "close it before the snapshot");
+		return;
+	}
+	other = other_end(c);
+	if (other)
+		judge_refuse(c->j, "fd", r->fd, c->fd->path, "close it before the snapshot",
+			     "is a pipe whose other end is fd %d of the same program", other->rec.fd);
+}
+
+static void judge_anon(const struct fd_case *c)
+{
+	static const struct {
+		const char *path;
+		const char *what;
+	} kinds[] = {
+		{ "[eventfd]", "is an eventfd" },
+		{ "[eventpoll]", "is an epoll instance" },
+		{ "[timerfd]", "is a timerfd" },
+		{ "[signalfd]", "is a signalfd" },
+		{ "inotify", "is an inotify instance" },
+		{ "[fanotify]", "is a fanotify group" },
+		{ "[io_uring]", "is an io_uring" },
+		{ "[userfaultfd]", "is a userfaultfd" },
+		{ "[pidfd]", "is a pidfd" },
+		{ "[perf_event]", "is a perf event" },
+		{ "[fscontext]", "is a mount being set up" },
+		{ "bpf-", "is a BPF object" },
+		{ "kvm-", "is a virtual machine" },
+		{ "dmabuf", "is a DMA buffer" },
+	};
+	const struct ckpt_rec_fd *r = &c->fd->rec;
+	const char *what = "is a kernel object";
+
+	for (size_t i = 0; c->fd->path && i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (strstr(c->fd->path, kinds[i].path))
+			what = kinds[i].what;
+	judge_refuse(c->j, "fd", r->fd, c->fd->path, "close it before the snapshot",
+		     "%s, which is not supported yet", what);
+}
+
+/* -------------------------------------------------------------------------------------------- */
+
+static const struct judge_flag fd_flags[] = {
+	{ CKPT_FD_ASYNC_OWNER, "sends signals to an owner (F_SETOWN, F_SETSIG)",
+	  "clear it with fcntl(fd, F_SETOWN, 0)" },
+	{ CKPT_FD_LEASE, "holds a lease (F_SETLEASE)", "give it up before the snapshot" },
+	{ }
+};
+
+static void judge_fd(const struct fd_case *c)
+{
+	const struct ckpt_rec_fd *r = &c->fd->rec;
+
+	judge_flags(c->j, "fd", r->fd, c->fd->path, r->flags,
+		    CKPT_FD_CLOEXEC | CKPT_FD_SHARED_OUTSIDE, fd_flags);
+	if (r->file_flags & O_ASYNC)
+		refuse(c, "signals input and output (O_ASYNC)", "clear it with fcntl(fd, F_SETFL)");
+	switch (r->kind) {
+	case CKPT_FDK_REG:
+	case CKPT_FDK_DIR:
+		judge_named_file(c);
+		break;
+	case CKPT_FDK_CHR:
+		judge_device(c);
+		break;
+	case CKPT_FDK_TTY:
+		judge_tty(c);
+		break;
+	case CKPT_FDK_FIFO:
+		judge_pipe(c);
+		break;
+	case CKPT_FDK_SOCK:
+		refuse(c, "is a socket, which is not supported yet", "close it before the snapshot");
+		break;
+	case CKPT_FDK_ANON:
+		judge_anon(c);
+		break;
+	case CKPT_FDK_BLK:
+		refuse(c, "is a block device, which would be newer than the image",
+		       "close it before the snapshot");
+		break;
+	default:
+		refuse(c, "is of a kind this version does not know", "close it before the snapshot");
+	}
+}
+
+void judge_fds(const struct ckpt_model *model, const struct judge_opts *opts, struct judgement *j)
+{
+	uint64_t deleted = 0;
+	struct fd_case c = { .model = model, .opts = opts, .j = j, .deleted_bytes = &deleted };
+
+	for (size_t i = 0; i < model->nr_fds; i++) {
+		c.fd = &model->fds[i];
+		judge_fd(&c);
+	}
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * judge-vma.c - see judge.h: which mappings can be brought back.  No state.
+ *
+ * Allowed: private anonymous memory (heap, stacks, huge pages), shared anonymous memory, files that
+ * are regular and still have their name, and what the kernel installs itself (vdso, vvar).
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "judge.h"
+
+static const struct judge_flag vma_flags[] = {
+	{ CKPT_VMA_PFNMAP, "is memory of a device", "close the device before the snapshot" },
+	{ CKPT_VMA_UFFD, "is registered with userfaultfd", NULL },
+	{ CKPT_VMA_PKEY, "has a memory protection key", NULL },
+	{ CKPT_VMA_SHSTK, "is a shadow stack",
+	  "run it with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off" },
+	{ CKPT_VMA_POLICY, "has a NUMA memory policy (mbind)", "run it without" },
+	{ CKPT_VMA_SYSVSHM, "is System V shared memory", "detach it before the snapshot" },
+	{ CKPT_VMA_DAX, "maps persistent memory (DAX)", NULL },
+	{ CKPT_VMA_SEALED, "is sealed (mseal)", NULL },
+	{ CKPT_VMA_UNKNOWN, "has attributes this version does not know", "use newer tools" },
+	{ }
+};
+
+#define VMA_ALLOWED	((CKPT_VMA_MAYEXEC << 1) - 1 + CKPT_VMA_MAYSHARE)
+
+static bool special_ok(const char *name)
+{
+	static const char * const known[] = { "[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]" };
+
+	for (size_t i = 0; name && i < sizeof(known) / sizeof(*known); i++)
+		if (!strcmp(name, known[i]))
+			return true;
+	return false;
+}
+
+static bool starts(const char *path, const char *with)
+{
+	return path && !strncmp(path, with, strlen(with));
+}
+
+/* Written through a shared mapping: changed in place, at any moment. */
+static bool writes_file(const struct ckpt_rec_vma *v)
+{
+	return v->flags & CKPT_VMA_SHARED && v->flags & (CKPT_VMA_WRITE | CKPT_VMA_MAYWRITE) &&
+	       (v->file_flags & O_ACCMODE) == O_RDWR;
+}
+
+static void judge_file(const struct ckpt_model_vma *vma, const struct judge_opts *opts,
+		       struct judgement *j)
+{
+	const struct ckpt_rec_vma *v = &vma->rec;
+	const char *pseudo = judge_pseudo_fs(v->id.fs_magic);
+	char link[80] = "";
+
+	if (starts(vma->path, "/memfd:")) {
+		judge_refuse(j, "mapping", v->start, vma->path, "run it without memfd",
+			     "is memory of a memfd, which is not supported yet");
+		return;
+	}
+	if (!S_ISREG(v->id.mode)) {
+		judge_refuse(j, "mapping", v->start, vma->path, NULL, "does not map a regular file");
+		return;
+	}
+	if (pseudo) {
+		judge_refuse(j, "mapping", v->start, vma->path, NULL,
+			     "maps a file of %s, which shows state of the kernel", pseudo);
+		return;
+	}
+	if (v->path_flags & CKPT_PATHF_DELETED) {
+		judge_refuse(j, "mapping", v->start, vma->path,
+			     "restart the program, so that it uses the new file",
+			     "maps a file that was deleted or replaced (an update?)");
+		return;
+	}
+	if (v->path_flags) {
+		judge_refuse(j, "mapping", v->start, vma->path, NULL,
+			     "maps a file that cannot be reached by a path");
+		return;
+	}
+	if (writes_file(v) && !opts->killed)
+		judge_refuse(j, "mapping", v->start, vma->path, "use snap --kill, then nothing diverges",
+			     "maps a file shared and writable, so the file will be newer than the image");
+	if (opts->pid) {
+		snprintf(link, sizeof(link), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, opts->pid,
+			 (uint64_t)v->start, (uint64_t)v->end);
+		judge_named(j, "mapping", v->start, vma->path, &v->id, link);
+	}
+}
+
+static void judge_hugetlb(const struct ckpt_model_vma *vma, struct judgement *j)
+{
+	const struct ckpt_rec_vma *v = &vma->rec;
+
+	if (!(v->flags & CKPT_VMA_SHARED) &&
+	    (v->flags & CKPT_VMA_ANON || starts(vma->path, "/anon_hugepage")))
+		return;
+	judge_refuse(j, "mapping", v->start, vma->path, "use private anonymous huge pages",
+		     "maps huge pages that are shared or of a file");
+}
+
+static void judge_vma(const struct ckpt_model_vma *vma, const struct judge_opts *opts,
+		      struct judgement *j)
+{
+	const struct ckpt_rec_vma *v = &vma->rec;
+
+	judge_flags(j, "mapping", v->start, vma->path, v->flags, VMA_ALLOWED, vma_flags);
+	if (v->unknown_flags && !(v->flags & CKPT_VMA_UNKNOWN))
+		judge_refuse(j, "mapping", v->start, vma->path, "use newer tools",
+			     "has attributes this version does not know (%#" PRIx64 ")",
+			     (uint64_t)v->unknown_flags);
+	if (v->flags & (CKPT_VMA_PFNMAP | CKPT_VMA_SYSVSHM | CKPT_VMA_DAX))
+		return;			/* said already; what follows would repeat it */
+	if (v->flags & CKPT_VMA_VDSO)
+		return;
+	if (v->flags & CKPT_VMA_SPECIAL) {
+		if (!special_ok(vma->path))
+			judge_refuse(j, "mapping", v->start, vma->path, NULL,
+				     "was installed by the kernel and is not known to this version");
+		return;
+	}
+	if (v->flags & CKPT_VMA_HUGETLB)
+		judge_hugetlb(vma, j);
+	else if (v->page_size != 4096)
+		judge_refuse(j, "mapping", v->start, vma->path, NULL,
+			     "has pages of an unexpected size (%u)", v->page_size);
+	else if (v->flags & (CKPT_VMA_ANON | CKPT_VMA_SHMEM))
+		return;
+	else
+		judge_file(vma, opts, j);
+}
+
+void judge_vmas(const struct ckpt_model *model, const struct judge_opts *opts,
+		struct judgement *j)
+{
+	for (size_t i = 0; i < model->nr_vmas; i++)
+		judge_vma(&model->vmas[i], opts, j);
+}
