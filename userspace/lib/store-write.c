@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * store-write.c - writes a generation so that it appears whole or not at all.
+ *
+ * Life of a generation N:
+ *  1. The temporary .tmp-N is made with O_EXCL: the name is the claim to the number, so writers
+ *     that start together get different ones.  It is then locked with flock().
+ *  2. The image is written.
+ *  3. Commit: fsync the file; rename it to gen-N, never over anything; fsync job and store
+ *     directory.  Readers see nothing before the rename and everything after.
+ *  4. Given up: the temporary is unlinked, an empty job directory removed.
+ *  5. The writer dies: the kernel drops the lock.  The next writer of the job, or gc, that can
+ *     take the lock knows the file for dead and unlinks it.
+ *
+ * A named temporary and not O_TMPFILE, because linkat() of an unnamed file needs /proc or a
+ * capability, network file systems do not have it, and the number could not be claimed.
+ *
+ * The lock rule: only who holds the flock of the inode may unlink or rename its name.  Between
+ * O_EXCL and flock() a cleaner may get the lock first; the writer sees that it failed to lock, or
+ * that the name is gone, and starts anew with another number.  Between a cleaner's open and its
+ * flock() the writer may commit; the cleaner then finds that the name is not its inode's any
+ * more, and leaves it.  A directory scan is not atomic, so a claim is made good only when gen-N is
+ * still missing after it: no one else can commit N from then on.
+ *
+ * File systems without flock() (some Lustre mounts): writing works, leftovers stay.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store-priv.h"
+#include "util.h"
+
+/* Each try that fails means that another writer got on; this many do not start at once. */
+#define CLAIM_TRIES	10000
+
+struct store_writer {
+	struct store	*store;
+	int		jobfd;
+	int		fd;		/* the temporary, locked; -1: none */
+	uint64_t	generation;
+	bool		committed;
+	char		name[STORE_NAME_MAX + 1];
+	char		temp[STORE_FILE_MAX];
+	char		file[STORE_FILE_MAX];
+	char		label[STORE_NAME_MAX + 32];
+	char		path[STORE_PATH_MAX];
+};
+
+/* 0: locked; -EWOULDBLOCK: somebody lives; else there are no locks here. */
+static int lock_file(int fd)
+{
+	int ret;
+
+	do {
+		ret = flock(fd, LOCK_EX | LOCK_NB);
+	} while (ret && errno == EINTR);
+	return ret ? -errno : 0;
+}
+
+static bool remove_if_dead(int jobfd, uint64_t generation, uint64_t *bytes)
+{
+	char temp[STORE_FILE_MAX];
+	bool removed = false;
+	struct stat st;
+	int fd;
+
+	store_temp_name(generation, temp);
+	if (fstatat(jobfd, temp, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode))
+		return false;	/* a link or a FIFO is none of ours */
+	/* write access: NFS makes flock() a lock of the server, which asks for it */
+	fd = openat(jobfd, temp, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (!lock_file(fd) && store_same_file(fd, jobfd, temp) && !fstat(fd, &st))
+		removed = !unlinkat(jobfd, temp, 0);
+	close(fd);
+	if (removed && bytes)
+		*bytes += st.st_size;
+	return removed;
+}
+
+uint64_t store_remove_stale(int jobfd, uint64_t *ret_bytes)
+{
+	struct job_scan scan;
+	uint64_t removed = 0;
+
+	if (store_scan(jobfd, &scan))
+		return 0;
+	for (size_t i = 0; i < scan.temporaries.len / sizeof(uint64_t); i++)
+		removed += remove_if_dead(jobfd, ((uint64_t *)scan.temporaries.data)[i],
+					  ret_bytes);
+	store_scan_free(&scan);
+	return removed;
+}
+
+void store_drop_empty_job(const struct store *s, const char *name)
+{
+	unlinkat(s->fd, name, AT_REMOVEDIR);
+}
+
+/* The number above all that are taken; 0: there is none.  -errno in *ret. */
+static uint64_t next_generation(int jobfd, int *ret)
+{
+	struct job_scan scan;
+	uint64_t top = 0;
+
+	*ret = store_scan(jobfd, &scan);
+	if (*ret)
+		return 0;
+	if (store_scan_count(&scan))
+		top = store_scan_generation(&scan, store_scan_count(&scan) - 1);
+	for (size_t i = 0; i < scan.temporaries.len / sizeof(uint64_t); i++)
+		if (((uint64_t *)scan.temporaries.data)[i] > top)
+			top = ((uint64_t *)scan.temporaries.data)[i];
+	store_scan_free(&scan);
+	return top < STORE_GENERATION_MAX ? top + 1 : 0;
+}
+
+/* 0: claimed; -EAGAIN: taken, look for another number; else -errno. */
+static int claim(struct store_writer *w)
+{
+	struct stat st;
+	int lock;
+
+	w->fd = openat(w->jobfd, w->temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		       0600);
+	if (w->fd < 0)
+		return errno == EEXIST ? -EAGAIN : -errno;
+	lock = lock_file(w->fd);
+	if (lock == -EWOULDBLOCK || !store_same_file(w->fd, w->jobfd, w->temp)) {
+		close(w->fd);	/* a cleaner has it and removes it */
+		w->fd = -1;
+		return -EAGAIN;
+	}
+	if (fstatat(w->jobfd, w->file, &st, AT_SYMLINK_NOFOLLOW)) {
+		if (errno == ENOENT)
+			return 0;
+		return -errno;	/* store_writer_close() unlinks */
+	}
+	unlinkat(w->jobfd, w->temp, 0);
+	close(w->fd);
+	w->fd = -1;
+	return -EAGAIN;
+}
+
+static int claim_next(struct store_writer *w, struct ckpt_err *err)
+{
+	int ret;
+
+	w->generation = next_generation(w->jobfd, &ret);
+	if (ret)
+		return store_fail(w->store, err, ret, "cannot list the job", w->name);
+	if (!w->generation)
+		return ckpt_err_set(err, EOVERFLOW, "%s/%s: no generation number left",
+				    w->store->path, w->name);
+	store_temp_name(w->generation, w->temp);
+	store_file_name(w->generation, w->file);
+	ret = claim(w);
+	/* ENOENT: the directory went between our opening and using it */
+	if (ret && ret != -EAGAIN && ret != -ENOENT)
+		return store_fail(w->store, err, ret, "cannot make a temporary file", w->name);
+	return ret;
+}
+
+static int open_job_dir(struct store_writer *w, struct ckpt_err *err)
+{
+	int ret;
+
+	if (w->jobfd >= 0)
+		close(w->jobfd);
+	w->jobfd = store_open_job(w->store, w->name);
+	if (w->jobfd == -ENOENT) {
+		if (mkdirat(w->store->fd, w->name, 0700) && errno != EEXIST)
+			return store_fail(w->store, err, -errno, "cannot make the job's directory",
+					  w->name);
+		w->jobfd = store_open_job(w->store, w->name);
+		if (w->jobfd == -ENOENT)
+			return -ENOENT;	/* another writer gave up and took it away: again */
+	}
+	if (w->jobfd >= 0)
+		return 0;
+	ret = w->jobfd;
+	if (ret == -ELOOP || ret == -ENOTDIR)
+		return ckpt_err_set(err, ret, "%s/%s: not a directory, or a symbolic link",
+				    w->store->path, w->name);
+	return store_fail(w->store, err, ret, "cannot open the job's directory", w->name);
+}
+
+static int open_claimed(struct store_writer *w, struct ckpt_err *err)
+{
+	int ret = -ENOENT;
+
+	for (int i = 0; i < CLAIM_TRIES; i++) {
+		if (ret == -ENOENT) {
+			ret = open_job_dir(w, err);
+			if (ret == -ENOENT)
+				continue;
+			if (ret)
+				return ret;
+			store_remove_stale(w->jobfd, NULL);
+		}
+		ret = claim_next(w, err);
+		if (ret != -EAGAIN && ret != -ENOENT)
+			return ret;
+	}
+	return ckpt_err_set(err, EAGAIN, "%s/%s: cannot claim a generation", w->store->path,
+			    w->name);
+}
+
+int store_writer_open(struct store *store, const char *name, struct ckpt_err *err,
+		      struct store_writer **ret_writer)
+{
+	struct store_writer *w;
+	int ret;
+
+	if (!store_name_valid(name)) {
+		ckpt_err_set(err, EINVAL, "'%s': not a name for a job", name);
+		ckpt_err_hint(err, "use up to %d of A-Z a-z 0-9 . _ - and no . or - in front",
+			      STORE_NAME_MAX);
+		return -EINVAL;
+	}
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return ckpt_err_sys(err, ENOMEM, "%s", name);
+	w->store = store;
+	w->jobfd = -1;
+	w->fd = -1;
+	strcpy(w->name, name);
+	ret = open_claimed(w, err);
+	if (ret) {
+		store_writer_close(w);
+		return ret;
+	}
+	snprintf(w->label, sizeof(w->label), "%s@%llu", w->name,
+		 (unsigned long long)w->generation);
+	snprintf(w->path, sizeof(w->path), "%s/%s/%s", store->path, w->name, w->file);
+	*ret_writer = w;
+	return 0;
+}
+
+int store_writer_fd(const struct store_writer *w)
+{
+	return w->fd;
+}
+
+uint64_t store_writer_generation(const struct store_writer *w)
+{
+	return w->generation;
+}
+
+const char *store_writer_label(const struct store_writer *w)
+{
+	return w->label;
+}
+
+const char *store_writer_path(const struct store_writer *w)
+{
+	return w->path;
+}
+
+/*
+ * Never over an existing file.  Some network file systems know no flags: there the claim alone
+ * keeps others away, and the look before is for files that came by other ways.
+ */
+static int rename_new(int dirfd, const char *from, const char *to)
+{
+	struct stat st;
+
+	if (!renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE))
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	if (!fstatat(dirfd, to, &st, AT_SYMLINK_NOFOLLOW))
+		return -EEXIST;
+	if (errno != ENOENT)
+		return -errno;
+	return renameat(dirfd, from, dirfd, to) ? -errno : 0;
+}
+
+/* The store's directory too: another process may have made the job's and not synced it yet. */
+static int sync_dirs(const struct store_writer *w)
+{
+	int ret = util_fsync_dir(w->jobfd);
+
+	return ret ? ret : util_fsync_dir(w->store->fd);
+}
+
+int store_writer_commit(struct store_writer *w, struct ckpt_err *err)
+{
+	const char *what = "cannot sync the image";
+	int ret;
+
+	if (w->committed)
+		return ckpt_err_set(err, EINVAL, "%s: committed already", w->label);
+	ret = util_fsync(w->fd);
+	if (!ret) {
+		what = "cannot rename the image into place";
+		ret = rename_new(w->jobfd, w->temp, w->file);
+	}
+	if (!ret) {
+		what = "cannot sync the directory";
+		ret = sync_dirs(w);
+		/* not known to be durable: then it must not be taken for it */
+		if (ret)
+			unlinkat(w->jobfd, w->file, 0);
+	}
+	if (ret) {
+		store_fail(w->store, err, ret, what, w->name);
+		ckpt_err_prefix(err, "%s", w->label);
+		return ret;
+	}
+	w->committed = true;
+	return 0;
+}
+
+void store_writer_close(struct store_writer *w)
+{
+	if (!w)
+		return;
+	if (w->fd >= 0) {
+		/* still locked, so the name is ours if it is there */
+		if (!w->committed && store_same_file(w->fd, w->jobfd, w->temp))
+			unlinkat(w->jobfd, w->temp, 0);
+		close(w->fd);
+	}
+	if (w->jobfd >= 0) {
+		close(w->jobfd);
+		if (!w->committed)
+			store_drop_empty_job(w->store, w->name);
+	}
+	free(w);
+}
