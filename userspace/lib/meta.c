@@ -10,12 +10,14 @@
 #include <string.h>
 
 #include <jansson.h>
+#include <xxhash.h>
 
 #include "meta.h"
 #include "util.h"
 
 #define NOTES_MAX	(64 * 1024)	/* a build identity sits in a few dozen bytes */
 #define PHDRS_MAX	256
+#define DIGEST_BATCH	(1u << 20)
 
 static struct meta_file *find(const struct meta_files *m, const char *path)
 {
@@ -71,9 +73,17 @@ void meta_files_free(struct meta_files *m)
 
 /* -------------------------------------------------------------------------- JSON, writing */
 
+static void to_hex(const unsigned char *bytes, size_t n, char *hex)
+{
+	for (size_t i = 0; i < n; i++) {
+		hex[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
+		hex[2 * i + 1] = "0123456789abcdef"[bytes[i] & 0xf];
+	}
+	hex[2 * n] = '\0';
+}
+
 static int set_path(json_t *o, const char *path)
 {
-	static const char digits[] = "0123456789abcdef";
 	json_t *s = json_string(path);
 	size_t len = strlen(path);
 	char *hex;
@@ -83,11 +93,7 @@ static int set_path(json_t *o, const char *path)
 	hex = malloc(2 * len + 1);	/* not UTF-8: JSON has no other way */
 	if (!hex)
 		return -1;
-	for (size_t i = 0; i < len; i++) {
-		hex[2 * i] = digits[(unsigned char)path[i] >> 4];
-		hex[2 * i + 1] = digits[path[i] & 0xf];
-	}
-	hex[2 * len] = '\0';
+	to_hex((const unsigned char *)path, len, hex);
 	s = json_string(hex);
 	free(hex);
 	return json_object_set_new(o, "path_hex", s);
@@ -111,6 +117,8 @@ static json_t *file_to_json(const struct meta_file *f)
 	bad |= json_object_set_new(o, "mode", json_integer(f->mode));
 	if (f->build_id[0])
 		bad |= json_object_set_new(o, "build_id", json_string(f->build_id));
+	if (f->digest[0])
+		bad |= json_object_set_new(o, "digest", json_string(f->digest));
 	if (!bad)
 		return o;
 	json_decref(o);
@@ -197,6 +205,7 @@ static int file_from_json(json_t *o, struct meta_files *m)
 	const char *hex = json_string_value(json_object_get(o, "path_hex"));
 	const char *path = json_string_value(json_object_get(o, "path"));
 	const char *id = json_string_value(json_object_get(o, "build_id"));
+	const char *digest = json_string_value(json_object_get(o, "digest"));
 	json_int_t dev, ino, size, mtime, mode;
 	struct meta_file f = { 0 };
 	char *decoded = NULL;
@@ -207,7 +216,7 @@ static int file_from_json(json_t *o, struct meta_files *m)
 	if (!path || !get_change(o, &f.change) || !get_int(o, "dev", &dev) ||
 	    !get_int(o, "ino", &ino) || !get_int(o, "size", &size) || size < 0 ||
 	    !get_int(o, "mtime_ns", &mtime) || !get_int(o, "mode", &mode) ||
-	    (id && strlen(id) > META_BUILD_ID)) {
+	    (id && strlen(id) > META_BUILD_ID) || (digest && strlen(digest) != META_DIGEST)) {
 		free(decoded);
 		return -EBADMSG;
 	}
@@ -219,6 +228,8 @@ static int file_from_json(json_t *o, struct meta_files *m)
 	f.mode = mode;
 	if (id)
 		strcpy(f.build_id, id);
+	if (digest)
+		strcpy(f.digest, digest);
 	ret = meta_files_add(m, &f);
 	free(decoded);
 	return ret;
@@ -255,7 +266,7 @@ int meta_files_parse(const void *text, size_t len, struct ckpt_err *err,
 	return 0;
 }
 
-/* ------------------------------------------------------------------------- build identity */
+/* ------------------------------------------------------------- build identity and digest */
 
 /* Find NT_GNU_BUILD_ID in @len bytes of notes. */
 static bool find_note(const unsigned char *p, size_t len, char *hex)
@@ -270,11 +281,7 @@ static bool find_note(const unsigned char *p, size_t len, char *hex)
 			return false;
 		if (n->n_type == NT_GNU_BUILD_ID && n->n_namesz == 4 &&
 		    !memcmp(p + sizeof(*n), "GNU", 4) && 2 * n->n_descsz <= META_BUILD_ID) {
-			for (size_t i = 0; i < n->n_descsz; i++) {
-				hex[2 * i] = "0123456789abcdef"[id[i] >> 4];
-				hex[2 * i + 1] = "0123456789abcdef"[id[i] & 0xf];
-			}
-			hex[2 * n->n_descsz] = '\0';
+			to_hex(id, n->n_descsz, hex);
 			return true;
 		}
 		p += sizeof(*n) + name + desc;
@@ -314,4 +321,31 @@ void meta_build_id(int fd, char ret_hex[META_BUILD_ID + 1])
 		if (search_segment(fd, &ph, ret_hex))
 			return;
 	}
+}
+
+int meta_digest(int fd, uint64_t size, char ret_hex[META_DIGEST + 1])
+{
+	XXH3_state_t *state = XXH3_createState();
+	unsigned char hash[UTIL_HASH_SIZE];
+	char *buf = malloc(DIGEST_BATCH);
+	int ret = state && buf ? 0 : -ENOMEM;
+
+	ret_hex[0] = '\0';
+	if (!ret)
+		XXH3_128bits_reset(state);
+	for (uint64_t at = 0; !ret && at < size;) {
+		size_t n = size - at < DIGEST_BATCH ? size - at : DIGEST_BATCH;
+
+		ret = util_pread_full(fd, buf, n, at);
+		if (!ret)
+			XXH3_128bits_update(state, buf, n);
+		at += n;
+	}
+	if (!ret) {
+		util_hash_final(state, hash);
+		to_hex(hash, sizeof(hash), ret_hex);
+	}
+	free(buf);
+	XXH3_freeState(state);
+	return ret;
 }

@@ -21,6 +21,7 @@
 
 #define META_SUB_DELETED	0x10000u	/* subs from here are contents of deleted files */
 #define META_BUILD_ID		64		/* hex digits kept, at most */
+#define META_DIGEST		32		/* hex digits of an XXH3-128 */
 
 /* What the program may do to a file after the snapshot; says how a restore has to treat it. */
 enum meta_change {
@@ -39,6 +40,8 @@ enum meta_change {
  * @mtime_ns: modification time; META_GROW: of no meaning
  * @mode: st_mode
  * @build_id: hex digits of the ELF build identity; empty when it has none
+ * @digest: META_GROW: XXH3-128 of the first @size bytes in hex, so that a restore can tell whether
+ *	the file did only grow; empty when it was not taken (a very long or unreadable file)
  */
 struct meta_file {
 	char		*path;
@@ -49,6 +52,7 @@ struct meta_file {
 	int64_t		mtime_ns;
 	uint32_t	mode;
 	char		build_id[META_BUILD_ID + 1];
+	char		digest[META_DIGEST + 1];
 };
 
 struct meta_files {
@@ -81,5 +85,8 @@ int meta_files_parse(const void *text, size_t len, struct ckpt_err *err,
  * Sources: the PT_NOTE segments, note NT_GNU_BUILD_ID.
  */
 void meta_build_id(int fd, char ret_hex[META_BUILD_ID + 1]);
+
+/* XXH3-128 of the first @size bytes, as hex digits.  0, -errno, -ENODATA: the file is shorter. */
+int meta_digest(int fd, uint64_t size, char ret_hex[META_DIGEST + 1]);
 
 #endif

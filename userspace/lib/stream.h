@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * stream.h - memory on its way from a snapshot to an image.
+ */
+#ifndef CKPT_STREAM_H
+#define CKPT_STREAM_H
+
+#include <stdint.h>
+#include <linux/ckpt.h>
+
+#include "err.h"
+#include "image.h"
+#include "state.h"
+
+/* Told now and then how far it is, in bytes of memory.  May be NULL. */
+typedef void (*stream_progress_fn)(uint64_t done, uint64_t total, void *arg);
+
+/* The map of a snapshot, whole. */
+struct stream_map {
+	struct ckpt_run	*runs;
+	size_t		nr;
+	size_t		room;
+	uint64_t	data_bytes;	/* of CKPT_RUN_DATA */
+};
+
+/* Read the map of @snapshot. */
+int stream_map_read(int snapshot, struct ckpt_err *err, struct stream_map *ret_map);
+void stream_map_free(struct stream_map *map);
+
+/*
+ * Check that nothing the image needs is opaque memory: -EOPNOTSUPP names the first that is.  What
+ * the kernel installs anew in every process (vdso, vvar) is not needed.
+ */
+int stream_map_check(const struct stream_map *map, const struct ckpt_model *model,
+		     struct ckpt_err *err);
+
+/*
+ * Write the PAGES section of process model->proc.pid: every run of @map in one pass, by rising
+ * address, data in batches of a few MiB.  Needs the barrier done.  Figures in @ret_stats.
+ */
+int stream_pages(int snapshot, const struct stream_map *map, const struct ckpt_model *model,
+		 struct image_writer *w, stream_progress_fn progress, void *arg,
+		 struct ckpt_err *err, struct image_pages_stats *ret_stats);
+
+#endif
