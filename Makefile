@@ -188,6 +188,12 @@ bench: deps all
 style: deps
 	$(Q)tools/style
 
+# What tools/style needs to know.
+print-kdir:
+	@echo '$(KDIR)'
+print-cflags:
+	@echo '$(filter-out -DCKPT_VERSION%,$(COMMON)) $(WARN) $(PKG_CFLAGS) -isystem $(HARNESS) -Iselftests/lib'
+
 # ---- installation --------------------------------------------------------------------------------
 
 INSTALL := install -D -m
@@ -220,7 +226,7 @@ distclean:
 
 FORCE:
 .PHONY: all help deps module userspace tests check-kver demo check check-full bench style install clean \
-	distclean FORCE $(OWN_MAKE:%=test-%)
+	distclean print-kdir print-cflags FORCE $(OWN_MAKE:%=test-%)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
