@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * snap-files.c - what of the program's files goes into the image: the content of those without a
+ * name, read while the process stands still, and the identity of all others.
+ *
+ * Files are read by a description of our own (through /proc/PID/fd), so neither offset nor flags of
+ * the program's are touched.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "snap.h"
+#include "util.h"
+
+/* A digest costs a read of the whole file at each snapshot; longer ones go without. */
+#define DIGEST_MAX	(256ull << 20)
+
+/* --------------------------------------------------------------------------- deleted files */
+
+static bool is_deleted(const struct ckpt_rec_fd *fd)
+{
+	return fd->kind == CKPT_FDK_REG && fd->path_flags & CKPT_PATHF_DELETED &&
+	       !(fd->file_flags & O_PATH);
+}
+
+bool snap_files_wanted(const struct ckpt_model *model)
+{
+	for (size_t i = 0; i < model->nr_fds; i++)
+		if (is_deleted(&model->fds[i].rec))
+			return true;
+	return false;
+}
+
+bool snap_files_expected(pid_t pid)
+{
+	static const char mark[] = " (deleted)";
+	char path[64], target[4096];
+	struct dirent *de;
+	bool found = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return false;
+	while (!found && (de = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), de->d_name, target, sizeof(target) - 1);
+
+		if (n < (ssize_t)sizeof(mark))
+			continue;
+		target[n] = '\0';
+		found = !strcmp(target + n - strlen(mark), mark);
+	}
+	closedir(dir);
+	return found;
+}
+
+/* The content of the @size bytes behind @fd; holes read as zeros and are cheap to store. */
+static int read_content(int fd, uint64_t size, struct buf *content)
+{
+	int ret = buf_reserve(content, size + 1);
+
+	if (!ret)
+		ret = util_pread_full(fd, content->data, size, 0);
+	if (!ret)
+		content->len = size;
+	return ret;
+}
+
+static int read_deleted(pid_t pid, const struct ckpt_model_fd *fd, struct ckpt_err *err,
+			struct snap_deleted *d)
+{
+	char path[64];
+	int in, ret;
+
+	if (fd->rec.id.size > JUDGE_DELETED_MAX)
+		return 0;		/* the judgement refuses it */
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd->rec.fd);
+	in = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (in < 0) {
+		ret = -errno;
+	} else {
+		ret = read_content(in, fd->rec.id.size, &d->content);
+		close(in);
+	}
+	if (ret)
+		ckpt_err_sys(err, ret, "process %d: fd %d (%s) is a deleted file and cannot be read",
+			     pid, fd->rec.fd, fd->path ? fd->path : "?");
+	return ret;
+}
+
+static bool have(const struct snap_files *files, uint32_t file)
+{
+	for (size_t i = 0; i < files->nr; i++)
+		if (files->deleted[i].file == file)
+			return true;
+	return false;
+}
+
+int snap_files_read(const struct ckpt_model *model, struct ckpt_err *err, struct snap_files *files)
+{
+	files->deleted = calloc(model->nr_fds + 1, sizeof(*files->deleted));
+	if (!files->deleted)
+		return ckpt_err_sys(err, ENOMEM, "content of deleted files");
+	for (size_t i = 0; i < model->nr_fds; i++) {
+		const struct ckpt_model_fd *fd = &model->fds[i];
+		struct snap_deleted *d = &files->deleted[files->nr];
+		int ret;
+
+		if (!is_deleted(&fd->rec) || have(files, fd->rec.file))
+			continue;
+		d->file = fd->rec.file;
+		files->nr++;
+		ret = read_deleted(model->proc.pid, fd, err, d);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+void snap_files_free(struct snap_files *files)
+{
+	for (size_t i = 0; i < files->nr; i++)
+		buf_free(&files->deleted[i].content);
+	free(files->deleted);
+	memset(files, 0, sizeof(*files));
+}
+
+/* ------------------------------------------------------------------------------ identities */
+
+/* Fill in what a look at the file tells. */
+static int identify(struct meta_file *f, bool build_id, struct ckpt_err *err)
+{
+	struct stat st;
+	int fd;
+
+	if (stat(f->path, &st))
+		return ckpt_err_sys(err, errno, "%s", f->path);
+	f->dev = st.st_dev;
+	f->ino = st.st_ino;
+	f->mode = st.st_mode;
+	if (f->change != META_GROW) {
+		f->size = st.st_size;
+		f->mtime_ns = st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec;
+	}
+	if (!build_id && (f->change != META_GROW || f->size > DIGEST_MAX))
+		return 0;
+	fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return 0;		/* both are a plus, and the program may write what we may not read */
+	if (build_id)
+		meta_build_id(fd, f->build_id);
+	if (f->change == META_GROW && f->size <= DIGEST_MAX)
+		meta_digest(fd, f->size, f->digest);
+	close(fd);
+	return 0;
+}
+
+static int add_file(struct meta_files *m, struct meta_file *f, bool build_id, struct ckpt_err *err)
+{
+	const struct meta_file *old = meta_files_find(m, f->path);
+	int ret;
+
+	if (old && old->change >= f->change)
+		return 0;
+	ret = identify(f, build_id, err);
+	if (ret)
+		return ret;
+	ret = meta_files_add(m, f);
+	return ret ? ckpt_err_sys(err, ret, "list of files") : 0;
+}
+
+static enum meta_change change_of(const struct ckpt_rec_fd *fd)
+{
+	if (fd->file_flags & O_PATH || (fd->file_flags & O_ACCMODE) == O_RDONLY)
+		return META_FIXED;
+	return judge_grows_only(fd) ? META_GROW : META_INPLACE;
+}
+
+static int add_fds(struct meta_files *m, const struct ckpt_model *model, struct ckpt_err *err)
+{
+	for (size_t i = 0; i < model->nr_fds; i++) {
+		const struct ckpt_model_fd *fd = &model->fds[i];
+		struct meta_file f = { .path = fd->path, .size = fd->rec.id.size };
+		int ret;
+
+		if (fd->rec.kind != CKPT_FDK_REG || fd->rec.path_flags || !fd->path)
+			continue;
+		f.change = change_of(&fd->rec);
+		ret = add_file(m, &f, false, err);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int add_vmas(struct meta_files *m, const struct ckpt_model *model, struct ckpt_err *err)
+{
+	for (size_t i = 0; i < model->nr_vmas; i++) {
+		const struct ckpt_model_vma *v = &model->vmas[i];
+		struct meta_file f = { .path = v->path, .size = v->rec.id.size };
+		int ret;
+
+		if (!S_ISREG(v->rec.id.mode) || v->rec.path_flags || !v->path ||
+		    v->rec.flags & (CKPT_VMA_ANON | CKPT_VMA_SHMEM | CKPT_VMA_SPECIAL |
+				    CKPT_VMA_HUGETLB))
+			continue;
+		if (v->rec.flags & CKPT_VMA_SHARED && v->rec.flags & CKPT_VMA_MAYWRITE &&
+		    (v->rec.file_flags & O_ACCMODE) == O_RDWR)
+			f.change = META_INPLACE;
+		ret = add_file(m, &f, true, err);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int write_list(const struct ckpt_model *model, struct image_writer *w, struct ckpt_err *err)
+{
+	struct meta_files m = { 0 };
+	char *text = NULL;
+	int ret;
+
+	ret = add_vmas(&m, model, err);
+	if (!ret)
+		ret = add_fds(&m, model, err);
+	if (!ret) {
+		ret = meta_files_format(&m, &text);
+		if (ret)
+			ckpt_err_sys(err, ret, "list of files");
+	}
+	if (!ret)
+		ret = image_writer_put(w, IMAGE_META, model->proc.pid, IMAGE_META_FILES, text,
+				       strlen(text), err);
+	free(text);
+	meta_files_free(&m);
+	return ret;
+}
+
+int snap_files_write(const struct snap_files *files, const struct ckpt_model *model,
+		     struct image_writer *w, struct ckpt_err *err)
+{
+	int ret = write_list(model, w, err);
+
+	for (size_t i = 0; !ret && i < files->nr; i++)
+		ret = image_writer_put(w, IMAGE_META, model->proc.pid,
+				       META_SUB_DELETED + files->deleted[i].file,
+				       files->deleted[i].content.data,
+				       files->deleted[i].content.len, err);
+	return ret;
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * snap-report.c - IMAGE_META_SNAP: what the snapshot cost and what it is of, as JSON.  Times in
+ * nanoseconds, memory in pages of page_size.  Nothing of it is needed to restore.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "snap.h"
+
+#define I(x)	((json_int_t)(x))
+
+static json_t *pause_to_json(const struct ckpt_stats *s)
+{
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+			 "total_ns", I(s->out_pause_ns), "freeze_ns", I(s->out_freeze_ns),
+			 "state_ns", I(s->out_state_ns), "copy_ns", I(s->out_copy_ns),
+			 "arm_ns", I(s->out_arm_ns), "threads", I(s->out_threads),
+			 "parked", I(s->out_parked), "asleep", I(s->out_asleep),
+			 "woken", I(s->out_woken), "retries", I(s->out_retries),
+			 "barrier_ns", I(s->out_barrier_ns));
+}
+
+static json_t *memory_to_json(const struct ckpt_stats *s, const struct image_pages_stats *p)
+{
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+			 "armed", I(s->out_armed), "armed_huge", I(s->out_armed_huge),
+			 "copied", I(s->out_copied), "faulted", I(s->out_faulted),
+			 "data_pages", I(p->data_pages), "zero_pages", I(p->zero_pages),
+			 "file_pages", I(p->file_pages), "stored_bytes", I(p->stored_bytes),
+			 "runs", I(p->runs));
+}
+
+/* Text that need not be UTF-8: what is not printable ASCII becomes '?'. */
+static json_t *text_to_json(const char *text)
+{
+	char *copy = strdup(text ? text : "");
+	json_t *o;
+
+	for (char *c = copy; c && *c; c++)
+		if (*c < 0x20 || *c == 0x7f)
+			*c = '?';
+	o = copy ? json_string(copy) : NULL;
+	free(copy);
+	return o;
+}
+
+int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *model,
+		      const struct snap_result *r, struct image_writer *w, struct ckpt_err *err)
+{
+	json_t *top;
+	char *text;
+	int ret;
+
+	top = json_pack("{s:i,s:I,s:o,s:o,s:b,s:i,s:o,s:o,s:i,s:s}",
+			"version", 1, "pid", I(model->proc.pid),
+			"comm", text_to_json(model->threads[0].rec.comm),
+			"exe", text_to_json(model->paths[CKPT_PATH_EXE].path),
+			"killed", opts->kill, "page_size", (int)model->system.page_size,
+			"pause", pause_to_json(&r->stats),
+			"memory", memory_to_json(&r->stats, &r->pages),
+			"barrier_files", (int)r->barrier_files, "tools", CKPT_VERSION);
+	text = top ? json_dumps(top, JSON_COMPACT) : NULL;
+	json_decref(top);
+	if (!text)
+		return ckpt_err_sys(err, ENOMEM, "figures of the snapshot");
+	ret = image_writer_put(w, IMAGE_META, 0, IMAGE_META_SNAP, text, strlen(text), err);
+	free(text);
+	return ret;
+}

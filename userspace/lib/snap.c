@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * snap.c - see snap.h: the order in which things happen.
+ *
+ *	prepare		target, device, store and its temporary file: all that can fail early
+ *	capture		one call of the module; or, when something has to be done while the process
+ *			stands still, a session: attach, freeze, snapshot
+ *	examine		state records, model, judgement
+ *	copy_deleted	content of files that have no name (session only), then thaw unless --kill
+ *	barrier		the program's own files reach the disk
+ *	write_image	state, memory, files, figures
+ *	commit		the generation appears
+ *	end_target	with --kill: SIGKILL, then thaw
+ *
+ * The one call is preferred because its pause does not depend on when this process is scheduled.
+ * A process that turns out to have deleted files open is captured a second time, by a session: only
+ * then is their content that of the same instant.
+ *
+ * struct snap owns every descriptor and object of it; release() may run at any point and lets the
+ * process go on, because closing a session thaws.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "snap.h"
+#include "util.h"
+
+#define STORE_FREE_MIN	(1u << 20)	/* an image is never smaller than a few KiB */
+#define KILL_WAIT_MS	30000
+#define CAPTURE_TRIES	5
+
+#define NICE_LOW	10
+#define IOPRIO_WHO_PROCESS	1
+#define IOPRIO_BE_LOWEST	(2 << 13 | 7)
+
+struct snap {
+	const struct snap_opts	*opts;
+	struct ckpt_err		*err;
+	struct snap_result	*r;
+	struct target		target;
+	int			dev;
+	int			session;	/* -1 unless frozen */
+	int			snapshot;
+	struct store		*store;
+	struct store_writer	*store_writer;
+	struct image_writer	*writer;
+	struct buf		records;
+	struct ckpt_model	*model;
+	struct stream_map	map;
+	struct snap_files	files;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* ------------------------------------------------------------------------------- prepare */
+
+static int check_space(struct snap *s)
+{
+	struct statvfs vfs;
+	int ret;
+
+	if (fstatvfs(store_writer_fd(s->store_writer), &vfs))
+		return ckpt_err_sys(s->err, errno, "store %s", store_path(s->store));
+	if ((uint64_t)vfs.f_bavail * vfs.f_frsize >= STORE_FREE_MIN)
+		return 0;
+	ret = ckpt_err_set(s->err, ENOSPC, "store %s: no space left", store_path(s->store));
+	ckpt_err_hint(s->err, "%s", util_write_remedy(ENOSPC));
+	return ret;
+}
+
+static int open_store(struct snap *s)
+{
+	char name[STORE_NAME_MAX + 1];
+	int ret;
+
+	ret = store_open(s->opts->store, true, s->err, &s->store);
+	if (ret)
+		return ret;
+	if (s->opts->name) {
+		if (!store_name_valid(s->opts->name))
+			return ckpt_err_set(s->err, EINVAL, "'%s' cannot name a job: 1 to %d of "
+					    "letters, digits, '.', '_', '-', and no dot or dash "
+					    "in front", s->opts->name, STORE_NAME_MAX);
+		snprintf(name, sizeof(name), "%s", s->opts->name);
+	} else {
+		store_name_default(s->target.comm, s->target.pid, name);
+	}
+	ret = store_writer_open(s->store, name, s->err, &s->store_writer);
+	return ret ? ret : check_space(s);
+}
+
+static int prepare(struct snap *s)
+{
+	int ret = target_open(s->opts->pid, s->err, &s->target);
+
+	if (ret)
+		return ret;
+	if (s->opts->kill && syscall(SYS_pidfd_send_signal, s->target.pidfd, 0, NULL, 0))
+		return ckpt_err_sys(s->err, errno, "process %d: cannot be killed", s->target.pid);
+	ret = device_open(s->err, NULL, &s->dev);
+	return ret ? ret : open_store(s);
+}
+
+/* ------------------------------------------------------------------------------- capture */
+
+static int capture_at_once(struct snap *s)
+{
+	int ret = -EINTR;
+
+	for (int i = 0; ret == -EINTR && i < CAPTURE_TRIES; i++) {
+		ckpt_err_clear(s->err);
+		ret = device_snap(s->dev, s->target.pid, CKPT_SNAPSHOT_CONSUME, s->opts->timeout_ms,
+				  s->err, &s->snapshot);
+	}
+	return ret;
+}
+
+static int capture_in_session(struct snap *s)
+{
+	int ret;
+
+	ret = device_attach(s->dev, s->target.pid, s->err, &s->session);
+	if (ret)
+		return ret;
+	ret = target_verify(&s->target, 0, s->err);
+	if (ret)
+		return ret;
+	ret = -EINTR;
+	for (int i = 0; ret == -EINTR && i < CAPTURE_TRIES; i++) {
+		ckpt_err_clear(s->err);
+		ret = session_freeze(s->session, s->target.pid, s->opts->timeout_ms, s->err, NULL);
+	}
+	if (!ret)
+		ret = session_snapshot(s->session, s->target.pid, CKPT_SNAPSHOT_CONSUME, s->err,
+				       &s->snapshot);
+	return ret;
+}
+
+static int examine(struct snap *s)
+{
+	int ret = snapshot_state(s->snapshot, s->err, &s->records);
+
+	if (!ret)
+		ret = ckpt_model_parse(s->records.data, s->records.len, s->err, &s->model);
+	if (!ret)
+		ret = target_verify(&s->target, s->model->proc.start_boottime_ns, s->err);
+	return ret;
+}
+
+/* First of all the process goes on: releasing a large snapshot takes a while. */
+static void drop_capture(struct snap *s)
+{
+	close_fd(&s->session);
+	close_fd(&s->snapshot);
+	ckpt_model_free(s->model);
+	s->model = NULL;
+	buf_free(&s->records);
+}
+
+/* Ends with a snapshot and its model; frozen only if the process is to be killed. */
+static int capture(struct snap *s)
+{
+	bool session = s->opts->kill || snap_files_expected(s->target.pid);
+	int ret;
+
+	if (!session) {
+		ret = capture_at_once(s);
+		if (!ret)
+			ret = examine(s);
+		if (ret || !snap_files_wanted(s->model))
+			return ret;
+		drop_capture(s);
+	}
+	ret = capture_in_session(s);
+	if (!ret)
+		ret = examine(s);
+	if (!ret)
+		ret = snap_files_read(s->model, s->err, &s->files);
+	if (!ret && !s->opts->kill) {
+		ret = session_thaw(s->session, s->err, NULL);
+		close_fd(&s->session);
+	}
+	return ret;
+}
+
+/* --------------------------------------------------------------------------- then, thawed */
+
+/* A program that goes on deserves the processor and the disk more than its snapshot does. */
+static void lower_priority(void)
+{
+	if (getpriority(PRIO_PROCESS, 0) < NICE_LOW)
+		setpriority(PRIO_PROCESS, 0, NICE_LOW);
+	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_BE_LOWEST);
+}
+
+static int pass_judgement(struct snap *s)
+{
+	const struct judge_opts opts = { .killed = s->opts->kill, .pid = s->target.pid };
+	struct judgement *j = &s->r->judgement;
+	char text[CKPT_ERR_TEXT];
+	int ret = judge(s->model, &opts, j);
+
+	if (ret)
+		return ckpt_err_sys(s->err, ret, "judgement of process %d", s->target.pid);
+	if (!j->nr)
+		return stream_map_check(&s->map, s->model, s->err);
+	refusal_text(&j->refusals[0], text, sizeof(text));
+	if (j->nr == 1)
+		return ckpt_err_set(s->err, EOPNOTSUPP, "process %d: %s", s->target.pid, text);
+	return ckpt_err_set(s->err, EOPNOTSUPP, "process %d: %zu things cannot be restored, "
+			    "the first: %s", s->target.pid, j->nr, text);
+}
+
+/* The module tells a failed sync by descriptor or address; people know files by name. */
+static int barrier_failed(struct snap *s, const struct ckpt_barrier *b, int code,
+			  const struct ckpt_err *why)
+{
+	const struct ckpt_model_fd *fd = ckpt_model_fd(s->model, b->out_failed_fd);
+	const struct ckpt_model_vma *vma = ckpt_model_vma(s->model, b->out_failed_addr);
+
+	if (code == -ECANCELED || (b->out_failed_fd < 0 && !b->out_failed_addr))
+		return ckpt_err_set(s->err, code, "%s", why->text);
+	if (b->out_failed_fd >= 0)
+		ckpt_err_sys(s->err, code, "process %d: fd %d (%s) cannot be synced to disk",
+			     s->target.pid, b->out_failed_fd, fd && fd->path ? fd->path : "?");
+	else
+		ckpt_err_sys(s->err, code, "process %d: mapping %#llx (%s) cannot be synced to disk",
+			     s->target.pid, (unsigned long long)b->out_failed_addr,
+			     vma && vma->path ? vma->path : "?");
+	ckpt_err_hint(s->err, "see to that disk; the generation before this one stays the newest");
+	return code;
+}
+
+static int barrier(struct snap *s)
+{
+	struct ckpt_err why = CKPT_ERR_INIT;
+	struct ckpt_barrier b;
+	int ret = snapshot_barrier(s->snapshot, &why, &b);
+
+	if (ret)
+		return barrier_failed(s, &b, ret, &why);
+	s->r->barrier_files = b.out_files;
+	return snapshot_stats(s->snapshot, s->err, &s->r->stats);
+}
+
+/* ----------------------------------------------------------------------- image and commit */
+
+static int write_sections(struct snap *s)
+{
+	const struct snap_opts *o = s->opts;
+	uint32_t pid = s->model->proc.pid;
+	int ret;
+
+	ret = image_writer_put(s->writer, IMAGE_STATE, pid, 0, s->records.data, s->records.len,
+			       s->err);
+	if (!ret)
+		ret = stream_pages(s->snapshot, &s->map, s->model, s->writer, o->progress,
+				   o->progress_arg, s->err, &s->r->pages);
+	close_fd(&s->snapshot);		/* its memory is not needed while the disk is waited for */
+	if (!ret)
+		ret = snap_files_write(&s->files, s->model, s->writer, s->err);
+	if (!ret)
+		ret = snap_report_write(o, s->model, s->r, s->writer, s->err);
+	return ret ? ret : image_writer_finish(s->writer, s->err, &s->r->info);
+}
+
+static int write_image(struct snap *s)
+{
+	char job[STORE_NAME_MAX + 24];
+	struct image_params params = {
+		.label = store_writer_label(s->store_writer), .job = job,
+		.generation = store_writer_generation(s->store_writer),
+		.pid = s->model->proc.pid, .comm = s->model->threads[0].rec.comm,
+		.page_size = s->model->system.page_size, .level = s->opts->level,
+	};
+	uint64_t begin = now_ns();
+	int ret;
+
+	snprintf(job, sizeof(job), "%s", params.label);
+	job[strcspn(job, "@")] = '\0';
+	ret = image_writer_open(store_writer_fd(s->store_writer), &params, s->err, &s->writer);
+	if (!ret)
+		ret = write_sections(s);
+	if (!ret)
+		ret = store_writer_commit(s->store_writer, s->err);
+	s->r->stream_ns = now_ns() - begin;
+	return ret;
+}
+
+static int end_target(struct snap *s)
+{
+	int ret = target_kill(&s->target, s->err);
+
+	close_fd(&s->session);
+	if (!ret)
+		ret = target_wait(&s->target, KILL_WAIT_MS, s->err);
+	if (ret)
+		ckpt_err_prefix(s->err, "%s is complete, but", s->r->ref);
+	return ret;
+}
+
+/* ------------------------------------------------------------------------------------------- */
+
+static int run(struct snap *s)
+{
+	int ret;
+
+	ret = prepare(s);
+	if (!ret)
+		ret = capture(s);
+	if (!ret && !s->opts->kill && s->opts->low_priority)
+		lower_priority();
+	if (!ret)
+		ret = stream_map_read(s->snapshot, s->err, &s->map);
+	if (!ret)
+		ret = pass_judgement(s);
+	if (!ret)
+		ret = barrier(s);
+	if (!ret)
+		ret = write_image(s);
+	if (ret)
+		return ret;
+	snprintf(s->r->ref, sizeof(s->r->ref), "%s", store_writer_label(s->store_writer));
+	snprintf(s->r->path, sizeof(s->r->path), "%s", store_writer_path(s->store_writer));
+	return s->opts->kill ? end_target(s) : 0;
+}
+
+static void release(struct snap *s)
+{
+	drop_capture(s);
+	close_fd(&s->dev);
+	target_close(&s->target);
+	image_writer_close(s->writer);
+	store_writer_close(s->store_writer);
+	store_close(s->store);
+	stream_map_free(&s->map);
+	snap_files_free(&s->files);
+}
+
+int snap_run(const struct snap_opts *opts, struct ckpt_err *err, struct snap_result *ret_result)
+{
+	struct ckpt_err own = CKPT_ERR_INIT;
+	struct snap s = {
+		.opts = opts, .err = err ? err : &own, .r = ret_result, .target = TARGET_INIT,
+		.dev = -1, .session = -1, .snapshot = -1,
+	};
+	uint64_t begin = now_ns();
+	int ret;
+
+	memset(ret_result, 0, sizeof(*ret_result));
+	ret = run(&s);
+	release(&s);
+	ret_result->total_ns = now_ns() - begin;
+	return ret;
+}
+
+void snap_result_free(struct snap_result *r)
+{
+	judgement_free(&r->judgement);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * snap.h - a snapshot of a process, from its number to a committed generation in a store.
+ */
+#ifndef CKPT_SNAP_H
+#define CKPT_SNAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "buf.h"
+#include "device.h"
+#include "err.h"
+#include "image.h"
+#include "judge.h"
+#include "meta.h"
+#include "store.h"
+#include "stream.h"
+#include "target.h"
+
+/**
+ * struct snap_opts - what is wanted
+ * @pid: process
+ * @store: path; NULL: the default, see store_open()
+ * @name: of the job; NULL: COMM-PID
+ * @kill: end the process while it is still frozen, once the generation is committed
+ * @low_priority: lower the caller's own processor and disk priority after the thaw, for good
+ * @timeout_ms: of the freeze; 0: the module's default
+ * @level: zstd's; 0: the writer's default
+ * @progress: told how far the stream is; may be NULL
+ * @progress_arg: its last argument
+ */
+struct snap_opts {
+	pid_t		pid;
+	const char	*store;
+	const char	*name;
+	bool		kill;
+	bool		low_priority;
+	uint32_t	timeout_ms;
+	int		level;
+	stream_progress_fn progress;
+	void		*progress_arg;
+};
+
+/**
+ * struct snap_result - what came of it
+ * @ref: NAME@GENERATION
+ * @path: of the image
+ * @info: header and trailer of the image
+ * @stats: the module's figures; out_pause_ns is 0 when the process was killed
+ * @pages: the image's figures
+ * @judgement: refusals, when snap_run() failed because of them; else empty
+ * @barrier_files: files synced
+ * @stream_ns: from the barrier's end to the commit
+ * @total_ns: all of it
+ */
+struct snap_result {
+	char			ref[STORE_NAME_MAX + 24];
+	char			path[STORE_PATH_MAX];
+	struct image_info	info;
+	struct ckpt_stats	stats;
+	struct image_pages_stats pages;
+	struct judgement	judgement;
+	uint32_t		barrier_files;
+	uint64_t		stream_ns;
+	uint64_t		total_ns;
+};
+
+/*
+ * Take a snapshot.  Whatever fails, the process goes on as if nothing had been asked, and the store
+ * is as before.  -EOPNOTSUPP with ret_result->judgement not empty: refused, see there.
+ * @ret_result is filled as far as it came, also on failure; free it with snap_result_free().
+ */
+int snap_run(const struct snap_opts *opts, struct ckpt_err *err, struct snap_result *ret_result);
+void snap_result_free(struct snap_result *r);
+
+/* ------------------------------------------------------------------- among the snap*.c */
+
+/* A file without a name, as it was in the pause. */
+struct snap_deleted {
+	uint32_t	file;		/* ckpt_rec_fd.file */
+	struct buf	content;
+};
+
+struct snap_files {
+	struct snap_deleted *deleted;
+	size_t		nr;
+};
+
+/* Whether the model has such a file open. */
+bool snap_files_wanted(const struct ckpt_model *model);
+
+/* Whether the process seems to have one, without asking the module. */
+bool snap_files_expected(pid_t pid);
+
+/* Read their content; the process must be frozen. */
+int snap_files_read(const struct ckpt_model *model, struct ckpt_err *err, struct snap_files *files);
+void snap_files_free(struct snap_files *files);
+
+/* Put contents and IMAGE_META_FILES into the image. */
+int snap_files_write(const struct snap_files *files, const struct ckpt_model *model,
+		     struct image_writer *w, struct ckpt_err *err);
+
+/* Put IMAGE_META_SNAP into the image. */
+int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *model,
+		      const struct snap_result *r, struct image_writer *w, struct ckpt_err *err);
+
+#endif
