@@ -68,18 +68,19 @@ deps:
 	$(Q)tools/deps
 
 # ---- module ----------------------------------------------------------------------------------
-# kbuild puts its output beside the sources, so it works in a tree of links.
+# kbuild puts its output beside the sources, so it works in a tree of links. The lock keeps two
+# makes in one tree apart.
 
 KMOD := $(B)/kmod/$(KVER)
 MODULE_SRC := $(shell find module uapi -name '*.[chS]' -o -name Kbuild 2>/dev/null) Kbuild
 
 module: $(B)/ckpt.ko
 $(B)/ckpt.ko: $(KMOD)/module/ckpt.ko
-	$(Q)ln -sfn kmod/$(KVER)/module/ckpt.ko $@
+	$(Q)cp $< $@.tmp && mv $@.tmp $@
 
 $(KMOD)/module/ckpt.ko: $(MODULE_SRC) $(KMOD)/.list | check-kver
 	$(call say,KBUILD $@)
-	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/$(KMOD) KCFLAGS=-Werror V=$(V) modules
+	$(Q)flock $(KMOD)/.lock $(MAKE) -C $(KDIR) M=$(CURDIR)/$(KMOD) KCFLAGS=-Werror V=$(V) modules
 	$(Q)test -e $@ && touch $@
 
 # Changes when files come or go.
@@ -174,7 +175,7 @@ $(HARNESS):
 # ---- running -----------------------------------------------------------------------------------
 
 demo: deps all
-	$(Q)$(VM) --disk 2G -- selftests/demo
+	$(Q)$(VM) --disk 2G -t 1800 -- selftests/demo
 
 check: deps all
 	$(Q)selftests/run $(if $(VM_KERNEL),-k $(VM_KERNEL)) $(if $(filter-out 0,$(V)),-v) $(T)
