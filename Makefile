@@ -80,7 +80,7 @@ $(B)/ckpt.ko: $(KMOD)/module/ckpt.ko
 
 $(KMOD)/module/ckpt.ko: $(MODULE_SRC) $(KMOD)/.list | check-kver
 	$(call say,KBUILD $@)
-	$(Q)flock $(KMOD)/.lock $(MAKE) -C $(KDIR) M=$(CURDIR)/$(KMOD) KCFLAGS=-Werror V=$(V) modules
+	$(Q)flock $(KMOD)/.lock $(MAKE) -C $(KDIR) M=$(CURDIR)/$(KMOD) CKPT_VERSION=$(VERSION) KCFLAGS=-Werror V=$(V) modules
 	$(Q)test -e $@ && touch $@
 
 # Changes when files come or go.
