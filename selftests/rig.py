@@ -57,14 +57,23 @@ class Test:
 
 
 def find_tests(kinds):
+	"""C programs of unit and kernel, and scripts that may be executed, of every kind.
+
+	A directory with a Makefile of its own builds to build/KIND, where only test_* are tests, and
+	NAME.san is the same test with sanitizers; without one every C file is a test.
+	"""
 	tests = []
 	for kind in kinds:
 		base = os.path.join(TOP, "selftests", kind)
+		own = os.path.exists(os.path.join(base, "Makefile"))
+		built = os.path.join(BUILD, kind) if own else os.path.join(BUILD, "selftests", kind)
 		for entry in sorted(os.listdir(base)) if os.path.isdir(base) else []:
 			stem, ext = os.path.splitext(entry)
 			source = os.path.join(base, entry)
-			if ext == ".c" and kind in ("unit", "kernel"):
-				tests.append(Test(f"{kind}/{stem}", os.path.join(BUILD, "selftests", kind, stem), source))
+			if ext == ".c" and kind in ("unit", "kernel") and (not own or stem.startswith("test_")):
+				tests.append(Test(f"{kind}/{stem}", os.path.join(built, stem), source))
+				if os.path.exists(os.path.join(built, stem + ".san")):
+					tests.append(Test(f"{kind}/{stem}.san", os.path.join(built, stem + ".san"), source))
 			elif ext in (".sh", ".py") and os.access(source, os.X_OK):
 				tests.append(Test(f"{kind}/{stem}", source, source))
 	return tests
