@@ -60,10 +60,6 @@ static void judge_deleted(const struct fd_case *c)
 {
 	const struct ckpt_rec_fd *r = &c->fd->rec;
 
-	if (r->file_flags & O_PATH) {
-		refuse(c, "was opened with O_PATH and deleted since", "close it before the snapshot");
-		return;
-	}
 	if (r->id.nlink) {
 		refuse(c, "was deleted by this name, but the file lives on under another",
 		       "put the name back (ln), or close it");
@@ -82,7 +78,7 @@ static void judge_writable(const struct fd_case *c)
 {
 	const struct ckpt_rec_fd *r = &c->fd->rec;
 
-	if (r->file_flags & O_PATH || (r->file_flags & O_ACCMODE) == O_RDONLY)
+	if ((r->file_flags & O_ACCMODE) == O_RDONLY)
 		return;
 	if (c->opts->killed || judge_grows_only(r))
 		return;
@@ -144,7 +140,9 @@ static void judge_device(const struct fd_case *c)
 
 static void judge_tty(const struct fd_case *c)
 {
-	if (c->fd->rec.id.rdev == makedev(5, 0) || is_stdio(c))
+	bool master = c->fd->rec.id.rdev == makedev(5, 2);	/* ptmx: the other side */
+
+	if (c->fd->rec.id.rdev == makedev(5, 0) || (is_stdio(c) && !master))
 		return;
 	refuse(c, "is a terminal; only standard input, output and error may be one",
 	       "close it before the snapshot");
@@ -229,6 +227,11 @@ static void judge_fd(const struct fd_case *c)
 
 	judge_flags(c->j, "fd", r->fd, c->fd->path, r->flags,
 		    CKPT_FD_CLOEXEC | CKPT_FD_SHARED_OUTSIDE, fd_flags);
+	if (r->file_flags & O_PATH) {
+		refuse(c, "was opened with O_PATH, which is not supported yet",
+		       "close it before the snapshot");
+		return;
+	}
 	if (r->file_flags & O_ASYNC)
 		refuse(c, "signals input and output (O_ASYNC)", "clear it with fcntl(fd, F_SETFL)");
 	switch (r->kind) {

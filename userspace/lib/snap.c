@@ -124,15 +124,25 @@ static int prepare(struct snap *s)
 
 /* ------------------------------------------------------------------------------- capture */
 
+/* Whether to try again what a signal ended: yes, unless the user wants to stop. */
+static bool again(struct snap *s, int ret, int tries)
+{
+	const struct snap_opts *o = s->opts;
+
+	if (ret != -EINTR || tries >= CAPTURE_TRIES ||
+	    (o->progress && o->progress(0, 0, o->progress_arg)))
+		return false;
+	ckpt_err_clear(s->err);
+	return true;
+}
+
 static int capture_at_once(struct snap *s)
 {
 	int ret = -EINTR;
 
-	for (int i = 0; ret == -EINTR && i < CAPTURE_TRIES; i++) {
-		ckpt_err_clear(s->err);
+	for (int i = 0; again(s, ret, i); i++)
 		ret = device_snap(s->dev, s->target.pid, CKPT_SNAPSHOT_CONSUME, s->opts->timeout_ms,
 				  s->err, &s->snapshot);
-	}
 	return ret;
 }
 
@@ -147,10 +157,8 @@ static int capture_in_session(struct snap *s)
 	if (ret)
 		return ret;
 	ret = -EINTR;
-	for (int i = 0; ret == -EINTR && i < CAPTURE_TRIES; i++) {
-		ckpt_err_clear(s->err);
+	for (int i = 0; again(s, ret, i); i++)
 		ret = session_freeze(s->session, s->target.pid, s->opts->timeout_ms, s->err, NULL);
-	}
 	if (!ret)
 		ret = session_snapshot(s->session, s->target.pid, CKPT_SNAPSHOT_CONSUME, s->err,
 				       &s->snapshot);

@@ -28,7 +28,8 @@
  * @low_priority: lower the caller's own processor and disk priority after the thaw, for good
  * @timeout_ms: of the freeze; 0: the module's default
  * @level: zstd's; 0: the writer's default
- * @progress: told how far the stream is; may be NULL
+ * @progress: told how far the stream is, and once before the first step that matters; may be
+ *	NULL.  Not 0 gives up with that error
  * @progress_arg: its last argument
  */
 struct snap_opts {

@@ -122,7 +122,9 @@ static int stream_data(struct stream *s, const struct ckpt_run *run)
 		off += n;
 		s->done += n;
 		if (s->progress)
-			s->progress(s->done, s->total, s->arg);
+			ret = s->progress(s->done, s->total, s->arg);
+		if (ret)
+			return ckpt_err_sys(s->err, ret, "stream of the memory");
 	}
 	return 0;
 }

@@ -12,8 +12,8 @@
 #include "image.h"
 #include "state.h"
 
-/* Told now and then how far it is, in bytes of memory.  May be NULL. */
-typedef void (*stream_progress_fn)(uint64_t done, uint64_t total, void *arg);
+/* Told now and then how far it is, in bytes of memory.  Not 0: stop, and return that. */
+typedef int (*stream_progress_fn)(uint64_t done, uint64_t total, void *arg);
 
 /* The map of a snapshot, whole. */
 struct stream_map {
@@ -36,7 +36,8 @@ int stream_map_check(const struct stream_map *map, const struct ckpt_model *mode
 
 /*
  * Write the PAGES section of process model->proc.pid: every run of @map in one pass, by rising
- * address, data in batches of a few MiB.  Needs the barrier done.  Figures in @ret_stats.
+ * address, data in batches of a few MiB.  Needs the barrier done.  @progress may be NULL.  Figures
+ * in @ret_stats.
  */
 int stream_pages(int snapshot, const struct stream_map *map, const struct ckpt_model *model,
 		 struct image_writer *w, stream_progress_fn progress, void *arg,

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* main.c - the table of verbs. */
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl.h"
+
+static const struct verb * const verbs[] = {
+	&verb_snap, &verb_list, &verb_show, &verb_verify, &verb_rm, &verb_gc,
+	&verb_check, NULL,
+};
+
+int main(int argc, char **argv)
+{
+	struct ctl ctl = { 0 };
+
+	setlocale(LC_TIME, "");
+	if (argc < 2) {
+		ctl_help_all(verbs);
+		return CTL_USAGE;
+	}
+	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
+		ctl_help_all(verbs);
+		return CTL_OK;
+	}
+	if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version")) {
+		puts("ckptctl " CKPT_VERSION);
+		return CTL_OK;
+	}
+	for (int i = 0; verbs[i]; i++) {
+		if (strcmp(argv[1], verbs[i]->name))
+			continue;
+		ctl.verb = verbs[i];
+		return ctl.verb->run(&ctl, argc - 1, argv + 1);
+	}
+	return ctl_usage(&ctl, "'%s' is not a verb", argv[1]);
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* snap.c - ckptctl snap: take a snapshot of a process. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl.h"
+#include "snap.h"
+
+enum { OPT_KILL = CTL_LONG, OPT_TIMEOUT, OPT_LEVEL, OPT_TREE };
+
+static const struct ctl_opt opts[] = {
+	{ OPT_KILL, "kill", NULL, "end the process at the snapshot, before it runs on" },
+	{ 'n', "name", "NAME", "name of the job (COMMAND-PID)" },
+	{ OPT_TIMEOUT, "timeout", "MS", "give up when it does not stand still so soon" },
+	{ OPT_LEVEL, "level", "N", "zstd level, -7 to 19 (1)" },
+	{ OPT_TREE, "tree", NULL, "with its child processes: not supported yet" },
+	{ }
+};
+
+#define I(x)	((json_int_t)(x))
+
+static json_t *report(const struct snap_opts *o, const struct snap_result *r)
+{
+	const struct ckpt_stats *s = &r->stats;
+
+	return json_pack("{s:b,s:s,s:o,s:i,s:o,s:b,s:I,s:I,s:I,"
+			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
+			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I},s:{s:i,s:I}}",
+			 "ok", 1, "ref", r->ref, "path", out_text(r->path), "pid", (int)o->pid,
+			 "comm", out_text(r->info.comm), "killed", o->kill,
+			 "size", I(r->info.file_size), "stream_ns", I(r->stream_ns),
+			 "total_ns", I(r->total_ns),
+			 "pause", "total_ns", I(s->out_pause_ns), "freeze_ns", I(s->out_freeze_ns),
+			 "state_ns", I(s->out_state_ns), "copy_ns", I(s->out_copy_ns),
+			 "arm_ns", I(s->out_arm_ns), "threads", I(s->out_threads),
+			 "asleep", I(s->out_asleep), "woken", I(s->out_woken),
+			 "retries", I(s->out_retries),
+			 "memory", "page_size", I(r->info.page_size),
+			 "data_pages", I(r->pages.data_pages),
+			 "zero_pages", I(r->pages.zero_pages),
+			 "file_pages", I(r->pages.file_pages),
+			 "stored_bytes", I(r->pages.stored_bytes),
+			 "copied_pages", I(s->out_copied), "armed_pages", I(s->out_armed),
+			 "barrier", "files", (int)r->barrier_files, "ns", I(s->out_barrier_ns));
+}
+
+static void human(const struct ctl *ctl, json_t *o)
+{
+	json_t *pause = json_object_get(o, "pause"), *mem = json_object_get(o, "memory");
+	json_t *barrier = json_object_get(o, "barrier");
+	char a[OUT_SMALL], b[OUT_SMALL], c[OUT_SMALL], d[OUT_SMALL], e[OUT_SMALL];
+	uint64_t total = out_get(pause, "total_ns");
+
+	printf("%s%s%s\n", out_bold(), out_get_text(o, "ref"), out_plain());
+	printf("  pause   %s: freeze %s, state %s, copy %s, arm %s; threads %u\n",
+	       total ? out_time(total, e) : "killed while frozen",
+	       out_time(out_get(pause, "freeze_ns"), a), out_time(out_get(pause, "state_ns"), b),
+	       out_time(out_get(pause, "copy_ns"), c), out_time(out_get(pause, "arm_ns"), d),
+	       (unsigned int)out_get(pause, "threads"));
+	printf("  memory  %s of data, read and stored in %s\n",
+	       out_size(out_get(mem, "data_pages") * out_get(mem, "page_size"), a),
+	       out_time(out_get(o, "stream_ns"), b));
+	printf("  files   %u synced in %s\n", (unsigned int)out_get(barrier, "files"),
+	       out_time(out_get(barrier, "ns"), a));
+	printf("  image   %s, %s\n", out_size(out_get(o, "size"), a), out_get_text(o, "path"));
+	if (ctl->verbose)
+		printf("  detail  asleep %u, woken %u, retries %u; pages armed %u, copied %u, "
+		       "zero %u, of files %u\n", (unsigned int)out_get(pause, "asleep"),
+		       (unsigned int)out_get(pause, "woken"),
+		       (unsigned int)out_get(pause, "retries"),
+		       (unsigned int)out_get(mem, "armed_pages"),
+		       (unsigned int)out_get(mem, "copied_pages"),
+		       (unsigned int)out_get(mem, "zero_pages"),
+		       (unsigned int)out_get(mem, "file_pages"));
+}
+
+/* A line for each refusal; then the one error says only how many there are. */
+static json_t *tell_refusals(struct ctl *ctl, const struct judgement *j, int pid)
+{
+	json_t *list = json_array();
+	char text[CKPT_ERR_TEXT];
+
+	for (size_t i = 0; i < j->nr; i++) {
+		const struct refusal *r = &j->refusals[i];
+		json_t *o = json_pack("{s:s,s:I,s:o,s:o,s:o}", "thing", r->thing,
+				      "number", I(r->number), "path", out_text(r->path),
+				      "reason", out_text(r->reason), "remedy", out_text(r->remedy));
+
+		json_array_append_new(list, o);
+		refusal_text(r, text, sizeof(text));
+		fprintf(stderr, "ckptctl: snap %d: %s\n", pid, text);
+	}
+	ckpt_err_clear(&ctl->err);
+	ckpt_err_set(&ctl->err, EOPNOTSUPP, "process %d: %zu thing%s cannot be restored, nothing was "
+		     "written, it runs on", pid, j->nr, j->nr == 1 ? "" : "s");
+	return json_pack("{s:o}", "refusals", list);
+}
+
+static int failed(struct ctl *ctl, const struct snap_opts *o, struct snap_result *r, int sig)
+{
+	json_t *more = NULL;
+	int code;
+
+	if (r->judgement.nr)
+		more = tell_refusals(ctl, &r->judgement, o->pid);
+	else if (sig) {
+		ckpt_err_clear(&ctl->err);
+		ckpt_err_set(&ctl->err, EINTR, "interrupted: nothing was kept, process %d runs on",
+			     o->pid);
+	}
+	code = ctl_fail(ctl, more);
+	snap_result_free(r);
+	return code;
+}
+
+static int take(struct ctl *ctl, struct snap_opts *o)
+{
+	struct snap_result r;
+	struct target t;
+	int ret, sig;
+
+	o->store = ctl->store;
+	o->low_priority = true;
+	o->progress = progress_tell;
+	/* A wrong number should not be answered by loading a module. */
+	ret = target_open(o->pid, &ctl->err, &t);
+	if (ret)
+		return ctl_fail(ctl, NULL);
+	target_close(&t);
+	if (load_module(&ctl->err))
+		return ctl_fail(ctl, NULL);
+	progress_begin(ctl, "snap");
+	ret = snap_run(o, &ctl->err, &r);
+	sig = progress_end();
+	if (ret)
+		return failed(ctl, o, &r, sig);
+	ret = ctl_report(ctl, report(o, &r), human);
+	snap_result_free(&r);
+	return ret;
+}
+
+/* Fill in @o from the command line; an exit code or CTL_GO_ON. */
+static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
+{
+	const char *arg;
+	int64_t n;
+	int id;
+
+	while ((id = ctl_next(ctl, argc, argv, &arg))) {
+		switch (id) {
+		case OPT_KILL:
+			o->kill = true;
+			break;
+		case 'n':
+			if (!store_name_valid(arg))
+				return ctl_usage(ctl, "'%s' cannot name a job (letters, digits, "
+						 "'.', '_', '-', at most %d)", arg, STORE_NAME_MAX);
+			o->name = arg;
+			break;
+		case OPT_TIMEOUT:
+			if (!ctl_number(arg, 1, UINT32_MAX, &n))
+				return ctl_usage(ctl, "'%s' is no time in milliseconds", arg);
+			o->timeout_ms = n;
+			break;
+		case OPT_LEVEL:
+			if (!ctl_number(arg, -7, 19, &n) || !n)
+				return ctl_usage(ctl, "'%s' is no zstd level", arg);
+			o->level = n;
+			break;
+		case OPT_TREE:
+			ckpt_err_set(&ctl->err, EOPNOTSUPP,
+				     "--tree: snapshots of process trees are not supported yet");
+			return ctl_fail(ctl, NULL);
+		}
+	}
+	if (argc - optind != 1)
+		return ctl_usage(ctl, argc == optind ? "the process is missing" :
+				 "one process at a time");
+	if (!ctl_number(argv[optind], 1, INT32_MAX, &n))
+		return ctl_usage(ctl, "'%s' is no process number", argv[optind]);
+	o->pid = n;
+	return CTL_GO_ON;
+}
+
+static int run(struct ctl *ctl, int argc, char **argv)
+{
+	struct snap_opts o = { 0 };
+	int code = parse(ctl, argc, argv, &o);
+
+	return code == CTL_GO_ON ? take(ctl, &o) : code;
+}
+
+const struct verb verb_snap = {
+	.name = "snap", .args = "[OPTION]... PID", .opts = opts, .run = run,
+	.summary = "Take a snapshot of a running process",
+	.about = "\nThe process stands still for well under a millisecond in the usual case and runs on;\n"
+		 "its memory is written to the store meanwhile. What a restore could not bring back\n"
+		 "is refused by name first (exit status 3), and nothing is written.",
+};

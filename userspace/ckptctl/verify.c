@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* verify.c - ckptctl verify: read images whole and find every damaged byte. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl.h"
+#include "image.h"
+#include "state.h"
+#include "store.h"
+
+enum { OPT_ALL = CTL_LONG };
+
+static const struct ctl_opt opts[] = {
+	{ OPT_ALL, "all", NULL, "all images of the store" },
+	{ }
+};
+
+#define I(x)	((json_int_t)(x))
+
+static void note_damage(const struct image_damage *d, void *arg)
+{
+	json_t *list = arg, *o;
+
+	o = json_pack("{s:s,s:I,s:I,s:I,s:I}", "what", d->what, "section", I(d->section),
+		      "kind", I(d->kind), "offset", I(d->offset), "size", I(d->size));
+	if (o && d->is_frame) {
+		json_object_set_new(o, "address_start", json_integer(I(d->addr_start)));
+		json_object_set_new(o, "address_end", json_integer(I(d->addr_end)));
+	}
+	json_array_append_new(list, o);
+}
+
+/* The state has to be understood too: an image of a newer module may be sound and of no use. */
+static int verify_state(struct image *image, struct ckpt_err *err)
+{
+	const struct image_info *info = image_get_info(image);
+	int section = image_find(image, IMAGE_STATE, info->pid, 0);
+	struct ckpt_model *model;
+	size_t len;
+	void *data;
+	int ret;
+
+	if (section < 0)
+		return ckpt_err_set(err, EBADMSG, "%s: holds no state of process %u",
+				    image_label(image), info->pid);
+	ret = image_load(image, section, err, &data, &len);
+	if (ret)
+		return ret;
+	ret = ckpt_model_parse(data, len, err, &model);
+	free(data);
+	if (!ret)
+		ckpt_model_free(model);
+	else
+		ckpt_err_prefix(err, "%s", image_label(image));
+	return ret;
+}
+
+static json_t *verify_open(int fd, const char *label, struct ckpt_err *err)
+{
+	struct image_pages_stats stats = { 0 };
+	json_t *damages = json_array();
+	struct image *image;
+	int ret;
+
+	ret = image_open(fd, label, err, &image);
+	if (!ret) {
+		ret = image_verify(image, note_damage, damages, err, &stats);
+		if (!ret)
+			ret = verify_state(image, err);
+		image_close(image);
+	}
+	return json_pack("{s:o,s:b,s:o,s:o,s:I}", "ref", out_text(label), "ok", !ret,
+			 "error", out_text(ret ? err->text : ""), "damages", damages,
+			 "data_pages", I(stats.data_pages));
+}
+
+struct all {
+	struct ctl	*ctl;
+	struct store	*store;
+	json_t		*images;
+	int		first;		/* error of the first bad one */
+};
+
+static int verify_ref(struct all *a, const char *text)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct store_ref ref;
+	json_t *o;
+	int fd, ret;
+
+	ret = store_resolve(a->store, text, &err, &fd, &ref);
+	if (ret) {
+		o = json_pack("{s:o,s:b,s:o,s:[]}", "ref", out_text(text), "ok", 0,
+			      "error", out_text(err.text), "damages");
+	} else {
+		o = verify_open(fd, ref.label, &err);
+		close(fd);
+	}
+	if (err.code && !a->first)
+		a->first = err.code;
+	return json_array_append_new(a->images, o) ? -ENOMEM : 0;
+}
+
+static int verify_entry(const struct store_entry *e, void *arg)
+{
+	char ref[STORE_NAME_MAX + 24];
+
+	snprintf(ref, sizeof(ref), "%s@%llu", e->name, (unsigned long long)e->generation);
+	return verify_ref(arg, ref);
+}
+
+static void human(const struct ctl *ctl, json_t *report)
+{
+	json_t *o, *d;
+	size_t i, k;
+
+	json_array_foreach(json_object_get(report, "images"), i, o) {
+		if (json_is_true(json_object_get(o, "ok"))) {
+			printf("%sok%s       %s\n", out_green(), out_plain(), out_get_text(o, "ref"));
+			continue;
+		}
+		printf("%sDAMAGED%s  %s: %s\n", out_red(), out_plain(), out_get_text(o, "ref"),
+		       out_get_text(o, "error"));
+		json_array_foreach(json_object_get(o, "damages"), k, d) {
+			printf("         %s, at byte %llu", out_get_text(d, "what"),
+			       (unsigned long long)out_get(d, "offset"));
+			if (json_object_get(d, "address_end"))
+				printf(", addresses %#llx to %#llx",
+				       (unsigned long long)out_get(d, "address_start"),
+				       (unsigned long long)out_get(d, "address_end"));
+			putchar('\n');
+		}
+	}
+}
+
+static int verify_operands(struct all *a, bool all, int argc, char **argv)
+{
+	if (all)
+		return store_list(a->store, NULL, verify_entry, a, &a->ctl->err);
+	for (int i = optind; i < argc; i++) {
+		int ret = verify_ref(a, argv[i]);
+
+		if (ret)
+			return ckpt_err_sys(&a->ctl->err, ret, "report");
+	}
+	return 0;
+}
+
+static int run(struct ctl *ctl, int argc, char **argv)
+{
+	struct all a = { .ctl = ctl };
+	bool all = false, need_store;
+	const char *arg;
+	int ret = 0;
+
+	while (ctl_next(ctl, argc, argv, &arg) == OPT_ALL)
+		all = true;
+	if (all == (argc > optind))
+		return ctl_usage(ctl, all ? "--all takes no names" : "what to verify is missing");
+	need_store = all;
+	for (int i = optind; i < argc; i++)
+		need_store |= !store_ref_is_path(argv[i]);
+	if (need_store)
+		ret = store_open(ctl->store, false, &ctl->err, &a.store);
+	if (ret)
+		return ctl_fail(ctl, NULL);
+	a.images = json_array();
+	ret = verify_operands(&a, all, argc, argv);
+	store_close(a.store);
+	if (ret) {
+		json_decref(a.images);
+		return ctl_fail(ctl, NULL);
+	}
+	ret = ctl_report(ctl, json_pack("{s:b,s:o}", "ok", !a.first, "images", a.images), human);
+	return a.first ? ctl_exit_code(a.first) : ret;
+}
+
+const struct verb verb_verify = {
+	.name = "verify", .args = "[OPTION]... REF...", .opts = opts, .run = run,
+	.summary = "Read snapshots whole and find any damage",
+	.about = "\nREF is JOB, JOB@GENERATION, or the path of an image.",
+};
