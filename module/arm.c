@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Arm: make every private anonymous page copy-on-write, with us as the other owner.
+ *
+ * This is what fork() does to the parent's page tables (mm/memory.c, copy_page_range)
+ * without a child: for each anonymous page, under the page table lock, clear
+ * PageAnonExclusive, take a reference, write-protect the entry. On its next write the
+ * program takes an ordinary fault; do_wp_page() sees a page that is not exclusive and
+ * has one reference more than it expects, and copies. The old page is the snapshot.
+ *
+ * What must hold, and why it does
+ *  - A page that may be pinned for DMA must not be shared: writes by the device go on
+ *    to reach it. Taking PageAnonExclusive away fails for such a page, and it is
+ *    copied here and now. GUP-fast cannot pin behind our back: it backs off when
+ *    mm->write_protect_seq moved (as for fork).
+ *  - Hugetlb faults decide by map count, not by reference count: copied (copy.c).
+ *  - KSM pages never change and are never exclusive: a reference is enough.
+ *  - Entries that are not present and not empty (swap, migration) have no page to
+ *    hold: ckpt_arm() stops with -EAGAIN and names the address, the caller lets
+ *    ckpt_arm_prepare() bring it in and begins again. prepare also runs before the
+ *    freeze, so that this hardly ever happens in the pause.
+ *  - Stale writable TLB entries: one flush at the end, before the mmap_lock is
+ *    dropped. Until then no thread runs.
+ *
+ * Owns nothing: references go into struct ckpt_pages, whose owner releases them, on
+ * failure too. There is nothing else to undo: an entry that was write-protected for
+ * nothing costs one fault, in which the kernel finds itself the only owner again.
+ *
+ * Locks: mmap_lock for writing, then each mapping's own, then page table locks; no
+ * allocation under the latter. write_protect_seq is raised for the whole walk.
+ */
+#include <linux/highmem.h>
+#include <linux/huge_mm.h>
+#include <linux/hugetlb.h>
+#include <linux/ksm.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/pgtable.h>
+#include <linux/rmap.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+
+#include "area.h"
+#include "arm.h"
+#include "compat/compat.h"
+#include "copy.h"
+#include "pages.h"
+#include "symbols.h"
+#include "why.h"
+
+/**
+ * struct arm - one walk
+ * @mm: the target's
+ * @pages: where references go; NULL: only look for entries that are not present
+ * @why: the reason, on error
+ * @stats: counts
+ * @spare: a page for the next copy, allocated without locks
+ * @vma: mapping the walk is in
+ */
+struct arm {
+	struct mm_struct *mm;
+	struct ckpt_pages *pages;
+	struct ckpt_why *why;
+	struct ckpt_arm_stats *stats;
+	struct page *spare;
+	struct vm_area_struct *vma;
+};
+
+/* Results of a step that are not errors: do something without locks, then repeat. */
+enum { STEP_DONE, STEP_NEED_SPARE, STEP_RETRY };
+
+static int not_present(struct arm *a, unsigned long addr)
+{
+	a->why->addr = addr;
+	return ckpt_because(a->why, CKPT_REASON_UNSTEADY, 0, -EAGAIN);
+}
+
+/* May this page stay where it is, as ours too? Else it has to be copied. */
+static bool share_pte(struct page *page)
+{
+	return !PageAnonExclusive(page) || !ckpt_try_share_pte(page);
+}
+
+static int arm_pte(struct arm *a, struct ckpt_leaf *leaf, pte_t *pte, unsigned long addr)
+{
+	pte_t val = ptep_get(pte);
+	struct page *page;
+
+	if (pte_none(val))
+		return STEP_DONE;
+	if (!pte_present(val))
+		return not_present(a, addr);
+	if (!a->pages)
+		return STEP_DONE;
+	if (pte_special(val)) {
+		/* Only the zero page: mappings of raw memory are opaque. */
+		ckpt_leaf_zero(leaf, addr);
+		a->stats->zero++;
+		return STEP_DONE;
+	}
+	page = pte_page(val);
+	if (!PageAnon(page))
+		return STEP_DONE;		/* the file's own page */
+
+	if (share_pte(page)) {
+		get_page(page);
+		if (pte_write(val))
+			ptep_set_wrprotect(a->mm, addr, pte);
+		a->stats->armed++;
+	} else {
+		if (!a->spare)
+			return STEP_NEED_SPARE;
+		copy_highpage(a->spare, page);
+		page = a->spare;
+		a->spare = NULL;
+		a->stats->copied++;
+	}
+	ckpt_leaf_hold(a->pages, leaf, addr, page);
+	return STEP_DONE;
+}
+
+/*
+ * One page table, from *@addr on. Page tables of file mappings may be freed under us
+ * by khugepaged, which takes no mmap_lock: RCU keeps the table, and the entry that
+ * points to it is looked at again under the lock.
+ */
+static int arm_ptes(struct arm *a, pmd_t *pmd, struct ckpt_leaf *leaf, unsigned long *addr,
+		    unsigned long end)
+{
+	int ret = STEP_DONE;
+	spinlock_t *ptl;
+	pmd_t pmdval;
+	pte_t *pte;
+
+	rcu_read_lock();
+	pmdval = READ_ONCE(*pmd);
+	if (pmd_none(pmdval) || pmd_trans_huge(pmdval) || !pmd_present(pmdval)) {
+		rcu_read_unlock();
+		return STEP_RETRY;
+	}
+	ptl = pte_lockptr(a->mm, &pmdval);
+	pte = pte_offset_kernel(&pmdval, *addr);
+	spin_lock(ptl);
+	if (pmd_same(pmdval, READ_ONCE(*pmd))) {
+		for (; *addr < end; *addr += PAGE_SIZE, pte++) {
+			ret = arm_pte(a, leaf, pte, *addr);
+			if (ret)
+				break;
+		}
+	} else {
+		ret = STEP_RETRY;
+	}
+	spin_unlock(ptl);
+	rcu_read_unlock();
+	return ret;
+}
+
+/* A 2 MiB page. A pinned one is copied piece by piece, after the lock is dropped. */
+static int arm_huge(struct arm *a, pmd_t *pmd, struct ckpt_leaf *leaf, unsigned long addr,
+		    unsigned long end)
+{
+	struct page *page, *pinned = NULL;
+	spinlock_t *ptl = pmd_lock(a->mm, pmd);
+	pmd_t val = *pmd;
+	int ret = STEP_DONE;
+
+	if (!pmd_present(val)) {
+		ret = pmd_none(val) ? STEP_RETRY : not_present(a, addr);
+		goto unlock;
+	}
+	if (!pmd_trans_huge(val)) {
+		ret = STEP_RETRY;
+		goto unlock;
+	}
+	if (!a->pages)
+		goto unlock;
+	page = pmd_page(val);
+	if (!PageAnon(page)) {
+		/* The file's own, or in anonymous memory the huge zero page. */
+		for (; vma_is_anonymous(a->vma) && addr < end; addr += PAGE_SIZE) {
+			ckpt_leaf_zero(leaf, addr);
+			a->stats->zero++;
+		}
+		goto unlock;
+	}
+	get_page(page);
+	if (PageAnonExclusive(page) && ckpt_try_share_pmd(page)) {
+		pinned = page;
+		goto unlock;
+	}
+	if (pmd_write(val))
+		pmdp_set_wrprotect(a->mm, addr & PMD_MASK, pmd);
+	ckpt_leaf_hold_huge(a->pages, leaf, page);
+	a->stats->armed += PTRS_PER_PTE;
+	a->stats->armed_huge += PTRS_PER_PTE;
+unlock:
+	spin_unlock(ptl);
+	if (pinned) {
+		ret = ckpt_copy_pages(a->pages, leaf, addr, pinned, PTRS_PER_PTE);
+		put_page(pinned);
+		a->stats->copied += PTRS_PER_PTE;
+	}
+	return ret;
+}
+
+static int refill(struct arm *a)
+{
+	a->spare = alloc_page(GFP_KERNEL_ACCOUNT);
+	return a->spare ? 0 : -ENOMEM;
+}
+
+/* The part of a mapping that one PMD entry maps. */
+static int arm_pmd(struct arm *a, pmd_t *pmd, unsigned long addr, unsigned long end)
+{
+	struct ckpt_leaf *leaf = NULL;
+	pmd_t val;
+	int ret;
+
+	do {
+		val = READ_ONCE(*pmd);
+		if (pmd_none(val))
+			return 0;
+		if (a->pages && !leaf) {
+			leaf = ckpt_pages_leaf(a->pages, addr);
+			if (!leaf)
+				return -ENOMEM;
+		}
+		if (pmd_trans_huge(val) || !pmd_present(val))
+			ret = arm_huge(a, pmd, leaf, addr, end);
+		else
+			ret = arm_ptes(a, pmd, leaf, &addr, end);
+		if (ret == STEP_NEED_SPARE && refill(a))
+			return -ENOMEM;
+		cond_resched();
+	} while (ret > 0);
+	return ret;
+}
+
+/* Walk one private mapping, or what of it is not below @from. Under mmap_lock. */
+static int arm_vma(struct arm *a, struct vm_area_struct *vma, unsigned long from)
+{
+	unsigned long addr, next;
+	pgd_t *pgd;
+	p4d_t *p4d;
+	pud_t *pud;
+	int ret;
+
+	a->vma = vma;
+	for (addr = max(vma->vm_start, from); addr < vma->vm_end; addr = next) {
+		next = pgd_addr_end(addr, vma->vm_end);
+		pgd = pgd_offset(a->mm, addr);
+		if (pgd_none(READ_ONCE(*pgd)))
+			continue;
+		next = p4d_addr_end(addr, next);
+		p4d = p4d_offset(pgd, addr);
+		if (p4d_none(READ_ONCE(*p4d)))
+			continue;
+		next = pud_addr_end(addr, next);
+		pud = pud_offset(p4d, addr);
+		if (pud_none(READ_ONCE(*pud)))
+			continue;
+		next = pmd_addr_end(addr, next);
+		ret = arm_pmd(a, pmd_offset(pud, addr), addr, next);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/*
+ * The first address, from @from on, that is mapped and has no page in memory; 0 when
+ * there is none.
+ */
+static unsigned long find_absent(struct mm_struct *mm, unsigned long from)
+{
+	struct ckpt_why why = CKPT_WHY_INIT;
+	struct ckpt_arm_stats stats = {};
+	struct arm a = { .mm = mm, .why = &why, .stats = &stats };
+	struct vm_area_struct *vma;
+	VMA_ITERATOR(vmi, mm, from);
+
+	for_each_vma(vmi, vma) {
+		if (ckpt_area_kind(vma) != CKPT_AREA_PRIVATE)
+			continue;
+		if (arm_vma(&a, vma, from) == -EAGAIN)
+			return why.addr;
+	}
+	return 0;
+}
+
+/* Bring one page in: from swap, or by waiting for the end of its migration. */
+static int fault_in(struct mm_struct *mm, unsigned long addr)
+{
+	struct page *page;
+	long ret;
+
+	/* FOLL_FORCE: also where the program itself may not read. */
+	ret = ckpt_gup_remote(mm, addr, FOLL_GET | FOLL_FORCE, &page);
+	if (ret == 1)
+		put_page(page);
+	return ret < 0 ? ret : 0;
+}
+
+static unsigned long swapped(struct mm_struct *mm)
+{
+	return get_mm_counter(mm, MM_SWAPENTS);
+}
+
+/**
+ * ckpt_arm_prepare - bring in what is not in memory, reserve the index
+ * @mm: the target's, which may be running
+ * @pages: index; NULL: only bring in
+ * @why: the reason, on error
+ * @stats: @faulted is counted up
+ *
+ * Cheap where nothing is swapped out.
+ *
+ * Return: 0; -EIO when a page cannot be read, -EINTR, -ENOMEM.
+ */
+int ckpt_arm_prepare(struct mm_struct *mm, struct ckpt_pages *pages, struct ckpt_why *why,
+		     struct ckpt_arm_stats *stats)
+{
+	unsigned long addr = 0;
+	int ret;
+
+	/* Page tables of the upper levels are counted too: a little more than needed. */
+	ret = pages ? ckpt_pages_reserve(pages, mm_pgtables_bytes(mm) / PAGE_SIZE) : 0;
+	if (ret || (pages && !swapped(mm)))
+		return ret;
+
+	do {
+		if (mmap_read_lock_killable(mm))
+			return -EINTR;
+		addr = find_absent(mm, addr);
+		ret = addr ? fault_in(mm, addr) : 0;
+		mmap_read_unlock(mm);
+		if (addr)
+			stats->faulted++;
+		if (ret == -ENOMEM || ret == -EINTR)
+			return ret;
+		if (ret && ret != -EFAULT && ret != -EAGAIN) {
+			why->addr = addr;
+			return ckpt_because(why, CKPT_REASON_PAGE, 0, -EIO);
+		}
+		addr += addr ? PAGE_SIZE : 0;
+		cond_resched();
+	} while (addr && !signal_pending(current));
+	return addr ? -EINTR : 0;
+}
+
+static int arm_all(struct arm *a)
+{
+	struct vm_area_struct *vma;
+	int ret = 0;
+	VMA_ITERATOR(vmi, a->mm, 0);
+
+	for_each_vma(vmi, vma) {
+		switch (ckpt_area_kind(vma)) {
+		case CKPT_AREA_PRIVATE:
+			ckpt_vma_lock(vma);
+			ret = arm_vma(a, vma, 0);
+			break;
+		case CKPT_AREA_HUGETLB:
+			ckpt_vma_lock(vma);
+			ret = ckpt_copy_hugetlb(a->pages, vma, &a->stats->copied);
+			break;
+		default:
+			break;
+		}
+		if (ret)
+			break;
+	}
+	return ret;
+}
+
+/**
+ * ckpt_arm - take a reference to every private page, and make it copy-on-write
+ * @mm: the target's; all of its threads are still
+ * @pages: index to fill
+ * @why: the reason, on error
+ * @stats: counts
+ *
+ * Return: 0; -EAGAIN when a page is not in memory (@why->addr): call
+ * ckpt_pages_release() and ckpt_arm_prepare(), then again; -ENOMEM, -EINTR.
+ */
+int ckpt_arm(struct mm_struct *mm, struct ckpt_pages *pages, struct ckpt_why *why,
+	     struct ckpt_arm_stats *stats)
+{
+	struct arm a = { .mm = mm, .pages = pages, .why = why, .stats = stats };
+	struct mmu_notifier_range range;
+	int ret;
+
+	if (mmap_write_lock_killable(mm))
+		return -EINTR;
+	ckpt_notifier_range(&range, mm);
+	ckpt_notifier_begin(&range);
+	raw_write_seqcount_begin(&mm->write_protect_seq);
+
+	ret = arm_all(&a);
+
+	raw_write_seqcount_end(&mm->write_protect_seq);
+	ckpt_flush_tlb_mm(mm);
+	ckpt_notifier_end(&range);
+	mmap_write_unlock(mm);
+	if (a.spare)
+		__free_page(a.spare);
+	return ret;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _CKPT_ARM_H
+#define _CKPT_ARM_H
+
+#include <linux/types.h>
+
+struct ckpt_pages;
+struct ckpt_why;
+struct mm_struct;
+
+struct ckpt_arm_stats {
+	u64 armed, armed_huge, copied, zero, faulted;
+};
+
+int ckpt_arm_prepare(struct mm_struct *mm, struct ckpt_pages *pages, struct ckpt_why *why,
+		     struct ckpt_arm_stats *stats);
+int ckpt_arm(struct mm_struct *mm, struct ckpt_pages *pages, struct ckpt_why *why,
+	     struct ckpt_arm_stats *stats);
+
+#endif /* _CKPT_ARM_H */

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Barrier: what the program wrote before the snapshot is on disk before the snapshot
+ * can be read.
+ *
+ * Owns the list of files to sync. It is made in the frozen window, so that it names
+ * the files as they were then, and worked off after the thaw, so that the pause does
+ * not pay for the disk.
+ *
+ * The list holds paths, and each file is opened anew to be synced, because
+ *  - a reference to the program's own open file would outlive its close(), and keep
+ *    a flock or a lease that the program believes to have given up;
+ *  - errors of writeback are reported once to each open file (lib/errseq.c): syncing
+ *    through the program's own would take the report away from its next fsync().
+ *
+ * Locks: none; one caller at a time.
+ */
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "area.h"
+#include "barrier.h"
+#include "compat/compat.h"
+
+static int add(struct ckpt_written_list *list, const struct path *path, int fd,
+	       unsigned long addr)
+{
+	struct ckpt_written *v;
+	unsigned int i, cap;
+
+	for (i = 0; i < list->nr; i++)
+		if (d_inode(list->v[i].path.dentry) == d_inode(path->dentry))
+			return 0;
+	if (list->nr == list->cap) {
+		cap = max(16U, 2 * list->cap);
+		v = kvcalloc(cap, sizeof(*v), GFP_KERNEL_ACCOUNT);
+		if (!v)
+			return -ENOMEM;
+		if (list->nr)
+			memcpy(v, list->v, list->nr * sizeof(*v));
+		kvfree(list->v);
+		list->v = v;
+		list->cap = cap;
+	}
+	list->v[list->nr] = (struct ckpt_written) { .path = *path, .fd = fd, .addr = addr };
+	path_get(&list->v[list->nr].path);
+	list->nr++;
+	return 0;
+}
+
+/* A descriptor of the target. Files that cannot be written, or synced, are passed over. */
+int ckpt_written_add_file(struct ckpt_written_list *list, struct file *file, int fd)
+{
+	umode_t mode = file_inode(file)->i_mode;
+
+	if (!(file->f_mode & FMODE_WRITE) || !(S_ISREG(mode) || S_ISBLK(mode)))
+		return 0;
+	return add(list, ckpt_file_path(file), fd, 0);
+}
+
+/* The files of writable shared mappings. */
+int ckpt_written_add_areas(struct ckpt_written_list *list, const struct ckpt_areas *areas)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < areas->nr; i++) {
+		const struct ckpt_area *area = &areas->v[i];
+
+		if (area->kind != CKPT_AREA_SHARED || !area->writable || area->anon)
+			continue;
+		ret = add(list, &area->path, -1, area->start);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int sync_one(const struct path *path)
+{
+	struct file *file;
+	int ret;
+
+	file = dentry_open(path, O_RDONLY | O_LARGEFILE | O_NONBLOCK | __FMODE_NONOTIFY,
+			   current_cred());
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	/* A file system without fsync keeps nothing that could be lost. */
+	ret = file->f_op->fsync ? vfs_fsync(file, 0) : 0;
+	fput(file);
+	return ret;
+}
+
+/**
+ * ckpt_written_sync - fsync every file of the list
+ * @list: list; files that are done leave it, so that a second call goes on
+ * @ret_failed: the one that failed, on error
+ *
+ * Return: files synced by this call; -EINTR; or the error of the file.
+ */
+int ckpt_written_sync(struct ckpt_written_list *list, struct ckpt_written **ret_failed)
+{
+	int done = 0;
+	int ret;
+
+	while (list->nr) {
+		struct ckpt_written *w = &list->v[list->nr - 1];
+
+		*ret_failed = w;
+		if (signal_pending(current))
+			return -EINTR;
+		ret = sync_one(&w->path);
+		if (ret)
+			return ret;
+		path_put(&w->path);
+		list->nr--;
+		done++;
+	}
+	return done;
+}
+
+void ckpt_written_free(struct ckpt_written_list *list)
+{
+	while (list->nr)
+		path_put(&list->v[--list->nr].path);
+	kvfree(list->v);
+	*list = (struct ckpt_written_list) {};
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _CKPT_PICTURE_H
+#define _CKPT_PICTURE_H
+
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+
+#include "area.h"
+#include "arm.h"
+#include "barrier.h"
+#include "freeze.h"
+#include "pages.h"
+#include "record.h"
+
+struct ckpt_call;
+struct ckpt_pressure;
+
+/**
+ * struct ckpt_picture - what a snapshot descriptor holds
+ * @refs: the file's, and the shrinker's while it cancels
+ * @pages: page contents
+ * @areas: mappings
+ * @records: state
+ * @written: files for the barrier, under @barrier_lock
+ * @pressure: what the shrinker knows it by; NULL before it is published
+ * @flags: CKPT_SNAPSHOT_*
+ * @pid: global number of the target, for traces
+ * @barrier_lock: one barrier at a time
+ * @durable: the barrier has passed
+ * @canceled: given up under memory pressure
+ * @frozen: threads and their states at the capture
+ * @arm: pages
+ * @pause_ns: set by the thaw, 0 before
+ */
+struct ckpt_picture {
+	refcount_t refs;
+	struct ckpt_pages pages;
+	struct ckpt_areas areas;
+	struct ckpt_records records;
+	struct ckpt_written_list written;
+	struct ckpt_pressure *pressure;
+	u32 flags;
+	pid_t pid;
+	struct mutex barrier_lock;
+	bool durable;
+	bool canceled;
+	struct ckpt_freeze_stats frozen;
+	struct ckpt_arm_stats arm;
+	u64 state_ns, copy_ns, arm_ns, barrier_ns, pause_ns;
+	unsigned int retries;
+};
+
+struct ckpt_picture *ckpt_picture_new(u32 flags);
+bool ckpt_picture_tryget(struct ckpt_picture *picture);
+void ckpt_picture_put(struct ckpt_picture *picture);
+u64 ckpt_picture_cancel(struct ckpt_picture *picture);
+int ckpt_picture_publish(struct ckpt_picture *picture, struct mm_struct *mm);
+
+int ckpt_picture_fd(struct ckpt_picture *picture, struct ckpt_call *call);
+
+#endif /* _CKPT_PICTURE_H */

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Session: one caller and one target, in the order attach, freeze, snapshot, thaw.
+ *
+ * Owns the session descriptor, the reference to the target's leader, and the freeze
+ * while there is one.
+ *
+ * Life
+ *  1. attach: access is checked, the descriptor is made. The target runs.
+ *  2. freeze -> state or snapshot, any number of times -> thaw; and again.
+ *  3. close, also by the caller's death: thaw if frozen, drop everything. Snapshots
+ *     made meanwhile live on their own.
+ * The one-shot call goes the same way without a descriptor for the session.
+ *
+ * Locks: session->lock, held across every call, so that two threads of the caller
+ * cannot freeze or thaw into one another's capture.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+
+#include "capture.h"
+#include "counters.h"
+#include "freeze.h"
+#include "ioctl.h"
+#include "params.h"
+#include "picture.h"
+#include "session.h"
+#include "state.h"
+#include "target.h"
+#include "why.h"
+
+struct ckpt_session {
+	struct mutex lock;
+	struct task_struct *leader;
+	struct ckpt_frozen *frozen;	/* NULL while the target runs; under @lock */
+	struct ckpt_picture *picture;	/* the last one taken in this freeze; under @lock */
+	struct ckpt_records records;	/* for CKPT_STATE, under @lock */
+};
+
+static unsigned int timeout_or_default(u32 timeout_ms)
+{
+	return timeout_ms ?: READ_ONCE(ckpt_freeze_timeout_ms);
+}
+
+/* The target goes on; whoever waits for the length of the pause is told. */
+static u64 thaw(struct ckpt_session *session)
+{
+	u64 pause_ns = ckpt_freeze_end(session->frozen);
+
+	session->frozen = NULL;
+	if (session->picture) {
+		WRITE_ONCE(session->picture->pause_ns, pause_ns);
+		ckpt_picture_put(session->picture);
+		session->picture = NULL;
+	}
+	ckpt_records_free(&session->records);
+	return pause_ns;
+}
+
+static int do_freeze(struct ckpt_call *call)
+{
+	struct ckpt_session *session = call->priv;
+	struct ckpt_freeze *cmd = call->arg;
+	struct ckpt_why why = CKPT_WHY_INIT;
+	struct ckpt_freeze_stats stats = {};
+	int ret;
+
+	if (cmd->reserved)
+		return -EINVAL;
+	if (mutex_lock_interruptible(&session->lock))
+		return -EINTR;
+	if (session->frozen)
+		ret = ckpt_because(&why, CKPT_REASON_FROZEN, 0, -EBUSY);
+	else
+		ret = ckpt_freeze_begin(session->leader, timeout_or_default(cmd->timeout_ms), &why,
+					&session->frozen);
+	if (!ret)
+		ckpt_frozen_stats(session->frozen, &stats);
+	mutex_unlock(&session->lock);
+
+	cmd->out_threads = stats.threads;
+	cmd->out_parked = stats.parked;
+	cmd->out_asleep = stats.asleep;
+	cmd->out_woken = stats.woken;
+	cmd->out_freeze_ns = stats.freeze_ns;
+	cmd->out_reason = why.reason;
+	cmd->out_tid = why.tid;
+	cmd->out_syscall = why.syscall;
+	cmd->out_reserved = 0;
+	return ret;
+}
+
+static int do_thaw(struct ckpt_call *call)
+{
+	struct ckpt_session *session = call->priv;
+	struct ckpt_thaw *cmd = call->arg;
+	int ret = -EINVAL;
+
+	/* Not interruptible: a thaw is never refused. */
+	mutex_lock(&session->lock);
+	cmd->out_pause_ns = 0;
+	if (session->frozen) {
+		cmd->out_pause_ns = thaw(session);
+		ret = 0;
+	}
+	mutex_unlock(&session->lock);
+	return ret;
+}
+
+static int capture_state(struct ckpt_session *session)
+{
+	struct ckpt_why why = CKPT_WHY_INIT;
+	unsigned int tries;
+	int ret;
+
+	for (tries = 0; tries < 8; tries++) {
+		ckpt_records_reset(&session->records);
+		ret = ckpt_state_capture(&session->records, session->frozen, NULL);
+		if (ret && ret != -EAGAIN)
+			return ret;
+		if (!ret && ckpt_freeze_steady(session->frozen))
+			return 0;
+		ret = ckpt_freeze_resettle(session->frozen, tries > 2, &why);
+		if (ret)
+			return ret;
+	}
+	return -EAGAIN;
+}
+
+static int do_state(struct ckpt_call *call)
+{
+	struct ckpt_session *session = call->priv;
+	struct ckpt_state *cmd = call->arg;
+	int ret = 0;
+
+	cmd->out_len = 0;
+	cmd->out_total = 0;
+	if (mutex_lock_interruptible(&session->lock))
+		return -EINTR;
+	if (!session->frozen)
+		ret = -EINVAL;
+	else if (!cmd->offset || !session->records.len)
+		ret = capture_state(session);
+	if (!ret)
+		ret = ckpt_records_read(&session->records, cmd);
+	mutex_unlock(&session->lock);
+	return ret;
+}
+
+static int do_snapshot(struct ckpt_call *call)
+{
+	struct ckpt_session *session = call->priv;
+	struct ckpt_snapshot *cmd = call->arg;
+	struct ckpt_why why = CKPT_WHY_INIT;
+	struct ckpt_picture *picture;
+	int ret;
+
+	cmd->out_fd = -1;
+	picture = ckpt_picture_new(cmd->flags);
+	if (!picture)
+		return -ENOMEM;
+	if (mutex_lock_interruptible(&session->lock)) {
+		ckpt_picture_put(picture);
+		return -EINTR;
+	}
+	ret = session->frozen ? ckpt_capture(picture, session->frozen, &why) : -EINVAL;
+	if (!ret) {
+		/* One reference for the descriptor, one to be told the pause. */
+		if (session->picture)
+			ckpt_picture_put(session->picture);
+		session->picture = picture;
+		ckpt_picture_tryget(picture);
+	}
+	mutex_unlock(&session->lock);
+
+	cmd->out_reason = why.reason;
+	cmd->out_tid = why.tid;
+	cmd->out_syscall = why.syscall;
+	cmd->out_addr = why.addr;
+	if (ret) {
+		ckpt_picture_put(picture);
+		return ret;
+	}
+	ret = ckpt_picture_fd(picture, call);
+	cmd->out_fd = ret ? -1 : call->fd;
+	return ret;
+}
+
+static const struct ckpt_ioctl session_ioctls[] = {
+	CKPT_IOCTL(CKPT_CMD_FREEZE, ckpt_freeze, out_freeze_ns, 0, do_freeze),
+	CKPT_IOCTL(CKPT_CMD_THAW, ckpt_thaw, out_pause_ns, 0, do_thaw),
+	CKPT_IOCTL(CKPT_CMD_STATE, ckpt_state, out_total, 0, do_state),
+	CKPT_IOCTL(CKPT_CMD_SNAPSHOT, ckpt_snapshot, out_addr, CKPT_SNAPSHOT_CONSUME, do_snapshot),
+};
+
+static long session_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return ckpt_ioctl_run(file, cmd, arg, session_ioctls, ARRAY_SIZE(session_ioctls));
+}
+
+static void session_free(struct ckpt_session *session)
+{
+	if (session->frozen)
+		thaw(session);
+	put_task_struct(session->leader);
+	kfree(session);
+	ckpt_count(CKPT_COUNT_SESSIONS, -1);
+}
+
+static int session_release(struct inode *inode, struct file *file)
+{
+	session_free(file->private_data);
+	return 0;
+}
+
+static const struct file_operations session_fops = {
+	.owner		= THIS_MODULE,
+	.unlocked_ioctl	= session_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.release	= session_release,
+	.llseek		= noop_llseek,
+};
+
+/* Takes over the reference to @leader. */
+static int make_session(struct ckpt_call *call, struct task_struct *leader)
+{
+	struct ckpt_session *session = kzalloc(sizeof(*session), GFP_KERNEL_ACCOUNT);
+	struct file *file;
+
+	if (!session) {
+		put_task_struct(leader);
+		return -ENOMEM;
+	}
+	mutex_init(&session->lock);
+	session->leader = leader;
+	ckpt_count(CKPT_COUNT_SESSIONS, 1);
+
+	file = anon_inode_getfile("[ckpt-session]", &session_fops, session, O_RDWR);
+	if (IS_ERR(file)) {
+		session_free(session);
+		return PTR_ERR(file);
+	}
+	return ckpt_call_make_fd(call, file);
+}
+
+/* CKPT_ATTACH */
+int ckpt_session_attach(struct ckpt_call *call)
+{
+	struct ckpt_attach *cmd = call->arg;
+	struct ckpt_why why = CKPT_WHY_INIT;
+	struct task_struct *leader;
+	int ret;
+
+	cmd->out_fd = -1;
+	ret = ckpt_target_get(cmd->pid, &why, &leader);
+	if (!ret)
+		ret = make_session(call, leader);
+	if (!ret)
+		cmd->out_fd = call->fd;
+	cmd->out_reason = why.reason;
+	cmd->out_tid = why.tid;
+	return ret;
+}
+
+static int snap(struct ckpt_picture *picture, struct ckpt_snap *cmd, struct ckpt_why *why)
+{
+	struct task_struct *leader;
+	struct ckpt_frozen *frozen;
+	int ret;
+
+	ret = ckpt_target_get(cmd->pid, why, &leader);
+	if (ret)
+		return ret;
+	ret = ckpt_capture_prepare(picture, leader, why);
+	if (!ret)
+		ret = ckpt_freeze_begin(leader, timeout_or_default(cmd->timeout_ms), why, &frozen);
+	if (!ret) {
+		ret = ckpt_capture(picture, frozen, why);
+		picture->pause_ns = ckpt_freeze_end(frozen);
+	}
+	put_task_struct(leader);
+	return ret;
+}
+
+/* CKPT_SNAP: all of it at once. */
+int ckpt_session_snap(struct ckpt_call *call)
+{
+	struct ckpt_snap *cmd = call->arg;
+	struct ckpt_why why = CKPT_WHY_INIT;
+	struct ckpt_picture *picture;
+	int ret;
+
+	cmd->out_fd = -1;
+	picture = ckpt_picture_new(cmd->flags);
+	if (!picture)
+		return -ENOMEM;
+	ret = snap(picture, cmd, &why);
+	cmd->out_reason = why.reason;
+	cmd->out_tid = why.tid;
+	cmd->out_syscall = why.syscall;
+	cmd->out_addr = why.addr;
+	if (ret) {
+		ckpt_picture_put(picture);
+		return ret;
+	}
+	ret = ckpt_picture_fd(picture, call);
+	cmd->out_fd = ret ? -1 : call->fd;
+	return ret;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _CKPT_STATE_H
+#define _CKPT_STATE_H
+
+#include <linux/types.h>
+
+struct ckpt_file_id;
+struct ckpt_frozen;
+struct ckpt_records;
+struct ckpt_thread;
+struct ckpt_written_list;
+struct file;
+struct path;
+struct task_struct;
+
+/* The state of a frozen process, one file for each part; capture.c calls them in turn. */
+void ckpt_state_process(struct ckpt_records *r, struct ckpt_frozen *frozen);
+void ckpt_state_memory(struct ckpt_records *r, struct ckpt_frozen *frozen);
+void ckpt_state_files(struct ckpt_records *r, struct ckpt_frozen *frozen,
+		      struct ckpt_written_list *written);
+void ckpt_state_signals(struct ckpt_records *r, struct ckpt_frozen *frozen);
+void ckpt_state_timers(struct ckpt_records *r, struct task_struct *leader);
+void ckpt_state_thread(struct ckpt_records *r, struct ckpt_frozen *frozen,
+		       struct ckpt_thread *thread);
+
+int ckpt_state_capture(struct ckpt_records *r, struct ckpt_frozen *frozen,
+		       struct ckpt_written_list *written);
+
+/* Shared by the parts: file identities and paths. */
+#define CKPT_PATH_ROOM	PATH_MAX
+
+void ckpt_file_identity(const struct path *path, struct ckpt_file_id *id);
+const char *ckpt_path_text(const struct path *path, char *buf, u32 *ret_flags, u32 *ret_len);
+struct sighand_struct *ckpt_lock_sighand(struct task_struct *task);
+void ckpt_unlock_sighand(struct sighand_struct *sighand);
+
+#endif /* _CKPT_STATE_H */

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * State: open files and the locks on them.
+ *
+ * Owns nothing that lasts: references to the open files are taken for the time of the
+ * capture and dropped before the thaw, while the program still holds its own.
+ *
+ * Locks: task_lock for task->files, then files->file_lock while references are taken;
+ * an inode's flc_lock while its locks are counted and copied. Asking a file who it is
+ * happens with none of them.
+ */
+#include <linux/fdtable.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <linux/major.h>
+#include <linux/sched/task.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+
+#include "barrier.h"
+#include "compat/compat.h"
+#include "freeze.h"
+#include "record.h"
+#include "state.h"
+
+#define INFO_ROOM	PAGE_SIZE
+
+struct open_fd {
+	struct file *file;	/* reference */
+	int fd;
+	bool cloexec;
+	u32 group;		/* number of the open file */
+};
+
+struct open_fds {
+	struct files_struct *files;
+	struct open_fd *v;
+	unsigned int nr;
+	unsigned int cap;
+};
+
+/* Under files->file_lock. Stops when the array is full. */
+static int take_fd(const void *data, struct file *file, unsigned int fd)
+{
+	struct open_fds *fds = (struct open_fds *)data;
+
+	if (fds->nr == fds->cap)
+		return 1;
+	fds->v[fds->nr++] = (struct open_fd) {
+		.file = get_file(file),
+		.fd = fd,
+		.cloexec = close_on_exec(fd, files_fdtable(fds->files)),
+	};
+	return 0;
+}
+
+static void put_fds(struct open_fds *fds)
+{
+	while (fds->nr)
+		fput(fds->v[--fds->nr].file);
+	kvfree(fds->v);
+	fds->v = NULL;
+}
+
+/* Reference every open file; with a larger array if there were more than expected. */
+static int take_fds(struct open_fds *fds, struct task_struct *leader)
+{
+	unsigned int cap;
+	int full;
+
+	for (cap = 64; ; cap *= 4) {
+		fds->v = kvcalloc(cap, sizeof(*fds->v), GFP_KERNEL_ACCOUNT);
+		if (!fds->v)
+			return -ENOMEM;
+		fds->cap = cap;
+		task_lock(leader);
+		fds->files = leader->files;
+		full = iterate_fd(fds->files, 0, take_fd, fds);
+		task_unlock(leader);
+		if (!full)
+			return 0;
+		put_fds(fds);
+	}
+}
+
+static int by_file(const void *a, const void *b)
+{
+	const struct open_fd *x = a, *y = b;
+
+	if (x->file != y->file)
+		return x->file < y->file ? -1 : 1;
+	return x->fd - y->fd;
+}
+
+static int by_fd(const void *a, const void *b)
+{
+	return ((const struct open_fd *)a)->fd - ((const struct open_fd *)b)->fd;
+}
+
+/* Descriptors of one open file (dup) get one number. */
+static void number_files(struct open_fds *fds)
+{
+	unsigned int i;
+	u32 group = 0;
+
+	sort(fds->v, fds->nr, sizeof(*fds->v), by_file, NULL);
+	for (i = 0; i < fds->nr; i++) {
+		if (!i || fds->v[i].file != fds->v[i - 1].file)
+			group++;
+		fds->v[i].group = group;
+	}
+	sort(fds->v, fds->nr, sizeof(*fds->v), by_fd, NULL);
+}
+
+/* A terminal to talk to. The master side of a pseudo-terminal (/dev/ptmx) is none. */
+static bool is_terminal(const struct inode *inode)
+{
+	unsigned int major = imajor(inode);
+
+	if (major == TTYAUX_MAJOR)
+		return iminor(inode) < 2;	/* /dev/tty, /dev/console */
+	return major == TTY_MAJOR || major == 229 /* hvc */ ||
+	       (major >= UNIX98_PTY_SLAVE_MAJOR &&
+		major < UNIX98_PTY_SLAVE_MAJOR + UNIX98_PTY_MAJOR_COUNT);
+}
+
+static enum ckpt_fd_kind kind_of(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+
+	if (inode->i_sb->s_magic == ANON_INODE_FS_MAGIC)
+		return CKPT_FDK_ANON;
+	switch (inode->i_mode & S_IFMT) {
+	case S_IFREG:
+		return CKPT_FDK_REG;
+	case S_IFDIR:
+		return CKPT_FDK_DIR;
+	case S_IFIFO:
+		return CKPT_FDK_FIFO;
+	case S_IFSOCK:
+		return CKPT_FDK_SOCK;
+	case S_IFBLK:
+		return CKPT_FDK_BLK;
+	case S_IFCHR:
+		return is_terminal(inode) ? CKPT_FDK_TTY : CKPT_FDK_CHR;
+	default:
+		return inode->i_mode & S_IFMT ? CKPT_FDK_OTHER : CKPT_FDK_ANON;
+	}
+}
+
+static bool has_lease(struct file *file)
+{
+	struct file_lock_context *ctx = smp_load_acquire(&file_inode(file)->i_flctx);
+	struct ckpt_lock_core *lock;
+	bool found = false;
+
+	if (!ctx)
+		return false;
+	spin_lock(&ctx->flc_lock);
+	list_for_each_entry(lock, &ctx->flc_lease, ckpt_lock_list)
+		if (ckpt_lock_file(lock) == file)
+			found = true;
+	spin_unlock(&ctx->flc_lock);
+	return found;
+}
+
+/* What the file says of itself in /proc/PID/fdinfo. */
+static size_t info_text(struct file *file, char *buf)
+{
+	struct seq_file m = { .buf = buf, .size = INFO_ROOM, .file = file };
+
+	/* Regular files have none; the others do not block. */
+	if (!file->f_op->show_fdinfo || S_ISREG(file_inode(file)->i_mode))
+		return 0;
+	mutex_init(&m.lock);
+	file->f_op->show_fdinfo(&m, file);
+	return min_t(size_t, m.count, INFO_ROOM);
+}
+
+static void add_fd(struct ckpt_records *r, const struct open_fd *open, char *buf, char *info)
+{
+	struct file *file = open->file;
+	struct ckpt_rec_fd rec = {
+		.fd = open->fd,
+		.kind = kind_of(file),
+		.file_flags = file->f_flags,
+		.pos = file->f_pos,
+		.file = open->group,
+		.refs = min_t(u64, file_count(file), U32_MAX),
+	};
+	const struct path *path = ckpt_file_path(file);
+	const char *text = ckpt_path_text(path, buf, &rec.path_flags, &rec.path_len);
+
+	ckpt_file_identity(path, &rec.id);
+	rec.info_len = info_text(file, info);
+	if (open->cloexec)
+		rec.flags |= CKPT_FD_CLOEXEC;
+	if (ckpt_file_has_owner(file))
+		rec.flags |= CKPT_FD_ASYNC_OWNER;
+	if (has_lease(file))
+		rec.flags |= CKPT_FD_LEASE;
+
+	ckpt_record_begin(r, CKPT_REC_FD);
+	ckpt_record_put(r, &rec, sizeof(rec));
+	ckpt_record_put(r, text, rec.path_len);
+	ckpt_record_put(r, info, rec.info_len);
+	ckpt_record_end(r);
+}
+
+/* Is this lock one of the open file's, or of the process's through it? */
+static bool is_ours(const struct ckpt_lock_core *lock, struct file *file,
+		    struct files_struct *files)
+{
+	return ckpt_lock_file(lock) == file || ckpt_lock_owner(lock) == (fl_owner_t)files;
+}
+
+static void describe_lock(struct ckpt_rec_lock *rec, struct ckpt_lock_core *lock, int fd,
+			  bool flock)
+{
+	rec->fd = fd;
+	rec->type = ckpt_lock_type(lock);
+	rec->start = flock ? 0 : ckpt_lock_start(lock);
+	rec->end = flock ? OFFSET_MAX : ckpt_lock_end(lock);
+	if (flock)
+		rec->kind = CKPT_LOCK_FLOCK;
+	else
+		rec->kind = ckpt_lock_flags(lock) & FL_OFDLCK ? CKPT_LOCK_OFD : CKPT_LOCK_POSIX;
+}
+
+/* Copy the locks of one list into @v, or only count them when it is NULL. */
+static unsigned int copy_locks(struct list_head *list, const struct open_fd *open,
+			       struct files_struct *files, bool flock, struct ckpt_rec_lock *v,
+			       unsigned int cap)
+{
+	struct ckpt_lock_core *lock;
+	unsigned int nr = 0;
+
+	list_for_each_entry(lock, list, ckpt_lock_list) {
+		if (flock ? ckpt_lock_file(lock) != open->file :
+			    !is_ours(lock, open->file, files))
+			continue;
+		if (v && nr < cap)
+			describe_lock(&v[nr], lock, open->fd, flock);
+		nr++;
+	}
+	return nr;
+}
+
+static unsigned int all_locks(struct file_lock_context *ctx, const struct open_fd *open,
+			      struct files_struct *files, struct ckpt_rec_lock *v,
+			      unsigned int cap)
+{
+	unsigned int nr;
+
+	spin_lock(&ctx->flc_lock);
+	nr = copy_locks(&ctx->flc_posix, open, files, false, v, cap);
+	if (v && nr < cap)
+		nr += copy_locks(&ctx->flc_flock, open, files, true, v + nr, cap - nr);
+	else
+		nr += copy_locks(&ctx->flc_flock, open, files, true, NULL, 0);
+	spin_unlock(&ctx->flc_lock);
+	return nr;
+}
+
+/* An earlier descriptor has shown the same lock: same open file, or same inode (POSIX). */
+static bool lock_is_known(const struct open_fds *fds, unsigned int self,
+			  const struct ckpt_rec_lock *lock)
+{
+	unsigned int i;
+
+	for (i = 0; i < self; i++) {
+		if (fds->v[i].file == fds->v[self].file)
+			return true;
+		if (lock->kind == CKPT_LOCK_POSIX &&
+		    file_inode(fds->v[i].file) == file_inode(fds->v[self].file))
+			return true;
+	}
+	return false;
+}
+
+static void add_locks(struct ckpt_records *r, const struct open_fds *fds, unsigned int self)
+{
+	const struct open_fd *open = &fds->v[self];
+	struct file_lock_context *ctx = smp_load_acquire(&file_inode(open->file)->i_flctx);
+	struct ckpt_rec_lock *v;
+	unsigned int i, nr;
+
+	nr = ctx ? all_locks(ctx, open, fds->files, NULL, 0) : 0;
+	if (!nr)
+		return;
+	v = kvcalloc(nr, sizeof(*v), GFP_KERNEL_ACCOUNT);
+	if (!v) {
+		r->err = r->err ?: -ENOMEM;
+		return;
+	}
+	/* The target is still: its locks are as many as a moment ago. */
+	nr = min(nr, all_locks(ctx, open, fds->files, v, nr));
+	for (i = 0; i < nr; i++)
+		if (!lock_is_known(fds, self, &v[i]))
+			ckpt_record_add(r, CKPT_REC_LOCK, &v[i]);
+	kvfree(v);
+}
+
+static void add_all(struct ckpt_records *r, const struct open_fds *fds,
+		    struct ckpt_written_list *written)
+{
+	char *buf = kmalloc(CKPT_PATH_ROOM, GFP_KERNEL_ACCOUNT);
+	char *info = kmalloc(INFO_ROOM, GFP_KERNEL_ACCOUNT);
+	unsigned int i;
+
+	if (buf && info) {
+		for (i = 0; i < fds->nr; i++) {
+			add_fd(r, &fds->v[i], buf, info);
+			if (written)
+				r->err = r->err ?: ckpt_written_add_file(written, fds->v[i].file,
+									 fds->v[i].fd);
+		}
+		for (i = 0; i < fds->nr; i++)
+			add_locks(r, fds, i);
+	} else {
+		r->err = r->err ?: -ENOMEM;
+	}
+	kfree(buf);
+	kfree(info);
+}
+
+/* Descriptors, then locks. @written, when given, gets the files open for writing. */
+void ckpt_state_files(struct ckpt_records *r, struct ckpt_frozen *frozen,
+		      struct ckpt_written_list *written)
+{
+	struct open_fds fds = {};
+
+	r->err = r->err ?: take_fds(&fds, ckpt_frozen_leader(frozen));
+	if (r->err)
+		return;
+	number_files(&fds);
+	add_all(r, &fds, written);
+	put_fds(&fds);
+}
