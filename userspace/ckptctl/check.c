@@ -60,7 +60,7 @@ static void item(struct check *c, const char *name, enum need need, enum answer 
 	if (answer == BAD && need & FOR_RESTORE)
 		c->restore_ok = false;
 	json_array_append_new(c->items, json_pack("{s:s,s:s,s:o,s:b,s:b}", "name", name,
-						  "answer", words[answer], "text", out_text(text),
+						  "answer", words[answer], "text", report_text(text),
 						  "snap", !!(need & FOR_SNAP),
 						  "restore", !!(need & FOR_RESTORE)));
 }

@@ -181,7 +181,7 @@ int ctl_fail(struct ctl *ctl, json_t *more)
 	prefix(ctl);
 	fprintf(stderr, "%s\n", err->text[0] ? err->text : strerror(err->code));
 	if (ctl->json) {
-		o = json_pack("{s:b,s:o,s:i,s:i}", "ok", 0, "error", out_text(err->text),
+		o = json_pack("{s:b,s:o,s:i,s:i}", "ok", 0, "error", report_text(err->text),
 			      "errno", err->code, "exit", code);
 		if (o && more)
 			json_object_update(o, more);

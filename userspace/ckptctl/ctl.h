@@ -19,6 +19,7 @@
 #include <jansson.h>
 
 #include "err.h"
+#include "report.h"
 
 /* Part of the interface: scripts rely on them. */
 enum exit_code {
@@ -103,9 +104,6 @@ void ctl_help_all(const struct verb * const *verbs);
 
 /* Print @report as JSON, or by @human (not with --quiet).  Takes @report over; CTL_OK. */
 int ctl_report(const struct ctl *ctl, json_t *report, void (*human)(const struct ctl *, json_t *));
-
-/* Text for JSON: what is not UTF-8 is replaced. */
-json_t *out_text(const char *text);
 
 #define OUT_SMALL	32
 

@@ -19,15 +19,15 @@ static int add(const struct store_entry *e, void *arg)
 	snprintf(ref, sizeof(ref), "%s@%llu", e->name, (unsigned long long)e->generation);
 	o = json_pack("{s:s,s:s,s:I,s:I,s:o}", "ref", ref, "name", e->name,
 		      "generation", I(e->generation), "size", I(e->size),
-		      "path", out_text(e->path));
+		      "path", report_text(e->path));
 	if (o && e->info)
 		json_object_update_new(o, json_pack("{s:i,s:o,s:I,s:b,s:o,s:o}",
-			"pid", (int)e->info->pid, "comm", out_text(e->info->comm),
+			"pid", (int)e->info->pid, "comm", report_text(e->info->comm),
 			"created_ns", I(e->info->created_ns), "delta", image_info_is_delta(e->info),
-			"hostname", out_text(e->info->hostname),
-			"kernel", out_text(e->info->kernel)));
+			"hostname", report_text(e->info->hostname),
+			"kernel", report_text(e->info->kernel)));
 	else if (o)
-		json_object_set_new(o, "error", out_text(e->error->text));
+		json_object_set_new(o, "error", report_text(e->error->text));
 	return json_array_append_new(list, o) ? -ENOMEM : 0;
 }
 
@@ -75,7 +75,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 		return ctl_fail(ctl, NULL);
 	}
 	path = store ? store_path(store) : ctl->store ? ctl->store : "the store";
-	ret = ctl_report(ctl, json_pack("{s:b,s:o,s:o}", "ok", 1, "store", out_text(path),
+	ret = ctl_report(ctl, json_pack("{s:b,s:o,s:o}", "ok", 1, "store", report_text(path),
 					"generations", list), human);
 	store_close(store);
 	return ret;

@@ -28,22 +28,6 @@ int ctl_report(const struct ctl *ctl, json_t *report, void (*human)(const struct
 	return CTL_OK;
 }
 
-json_t *out_text(const char *text)
-{
-	json_t *o = json_string(text ? text : "");
-	char *copy;
-
-	if (o)
-		return o;
-	copy = strdup(text);
-	for (char *c = copy; c && *c; c++)
-		if ((unsigned char)*c < 0x20 || (unsigned char)*c > 0x7e)
-			*c = '?';
-	o = copy ? json_string(copy) : NULL;
-	free(copy);
-	return o;
-}
-
 const char *out_size(uint64_t bytes, char *buf)
 {
 	static const char * const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB", "PiB" };

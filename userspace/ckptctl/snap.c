@@ -29,8 +29,8 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 	return json_pack("{s:b,s:s,s:o,s:i,s:o,s:b,s:I,s:I,s:I,"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I},s:{s:i,s:I}}",
-			 "ok", 1, "ref", r->ref, "path", out_text(r->path), "pid", (int)o->pid,
-			 "comm", out_text(r->info.comm), "killed", o->kill,
+			 "ok", 1, "ref", r->ref, "path", report_text(r->path), "pid", (int)o->pid,
+			 "comm", report_text(r->info.comm), "killed", o->kill,
 			 "size", I(r->info.file_size), "stream_ns", I(r->stream_ns),
 			 "total_ns", I(r->total_ns),
 			 "pause", "total_ns", I(s->out_pause_ns), "freeze_ns", I(s->out_freeze_ns),
@@ -86,8 +86,8 @@ static json_t *tell_refusals(struct ctl *ctl, const struct judgement *j, int pid
 	for (size_t i = 0; i < j->nr; i++) {
 		const struct refusal *r = &j->refusals[i];
 		json_t *o = json_pack("{s:s,s:I,s:o,s:o,s:o}", "thing", r->thing,
-				      "number", I(r->number), "path", out_text(r->path),
-				      "reason", out_text(r->reason), "remedy", out_text(r->remedy));
+				      "number", I(r->number), "path", report_text(r->path),
+				      "reason", report_text(r->reason), "remedy", report_text(r->remedy));
 
 		json_array_append_new(list, o);
 		refusal_text(r, text, sizeof(text));

@@ -73,8 +73,8 @@ static json_t *verify_open(int fd, const char *label, struct ckpt_err *err)
 			ret = verify_state(image, err);
 		image_close(image);
 	}
-	return json_pack("{s:o,s:b,s:o,s:o,s:I}", "ref", out_text(label), "ok", !ret,
-			 "error", out_text(ret ? err->text : ""), "damages", damages,
+	return json_pack("{s:o,s:b,s:o,s:o,s:I}", "ref", report_text(label), "ok", !ret,
+			 "error", report_text(ret ? err->text : ""), "damages", damages,
 			 "data_pages", I(stats.data_pages));
 }
 
@@ -94,8 +94,8 @@ static int verify_ref(struct all *a, const char *text)
 
 	ret = store_resolve(a->store, text, &err, &fd, &ref);
 	if (ret) {
-		o = json_pack("{s:o,s:b,s:o,s:[]}", "ref", out_text(text), "ok", 0,
-			      "error", out_text(err.text), "damages");
+		o = json_pack("{s:o,s:b,s:o,s:[]}", "ref", report_text(text), "ok", 0,
+			      "error", report_text(err.text), "damages");
 	} else {
 		o = verify_open(fd, ref.label, &err);
 		close(fd);

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "report.h"
 #include "snap.h"
 
 #define I(x)	((json_int_t)(x))
@@ -34,20 +35,6 @@ static json_t *memory_to_json(const struct ckpt_stats *s, const struct image_pag
 			 "runs", I(p->runs));
 }
 
-/* Text that need not be UTF-8: what is not printable ASCII becomes '?'. */
-static json_t *text_to_json(const char *text)
-{
-	char *copy = strdup(text ? text : "");
-	json_t *o;
-
-	for (char *c = copy; c && *c; c++)
-		if (*c < 0x20 || *c == 0x7f)
-			*c = '?';
-	o = copy ? json_string(copy) : NULL;
-	free(copy);
-	return o;
-}
-
 int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *model,
 		      const struct snap_result *r, struct image_writer *w, struct ckpt_err *err)
 {
@@ -57,8 +44,8 @@ int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *mod
 
 	top = json_pack("{s:i,s:I,s:o,s:o,s:b,s:i,s:o,s:o,s:i,s:s}",
 			"version", 1, "pid", I(model->proc.pid),
-			"comm", text_to_json(model->threads[0].rec.comm),
-			"exe", text_to_json(model->paths[CKPT_PATH_EXE].path),
+			"comm", report_text(model->threads[0].rec.comm),
+			"exe", report_text(model->paths[CKPT_PATH_EXE].path),
 			"killed", opts->kill, "page_size", (int)model->system.page_size,
 			"pause", pause_to_json(&r->stats),
 			"memory", memory_to_json(&r->stats, &r->pages),

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* api-store.c - libckpt.h: a snapshot into a store, and what one can do with a store. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libckpt.h"
+
+#include "api-priv.h"
+#include "report.h"
+#include "snap.h"
+
+struct ckpt_outcome {
+	struct snap_result	result;
+};
+
+/* ---------------------------------------------------------------------------------- take */
+
+int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
+	      struct ckpt_outcome **ret_outcome)
+{
+	struct ckpt_outcome *out;
+	struct snap_opts o = { 0 };
+
+	*ret_outcome = NULL;
+	if (request->size != sizeof(*request) ||
+	    request->flags & ~(CKPT_TAKE_KILL | CKPT_TAKE_LOW_PRIORITY))
+		return ckpt_err_set(err, EINVAL, "ckpt_take: size or flags of the request");
+	out = calloc(1, sizeof(*out));
+	if (!out)
+		return ckpt_err_sys(err, ENOMEM, "process %d", request->pid);
+	o.pid = request->pid;
+	o.store = request->store;
+	o.name = request->name;
+	o.kill = request->flags & CKPT_TAKE_KILL;
+	o.low_priority = request->flags & CKPT_TAKE_LOW_PRIORITY;
+	o.timeout_ms = request->timeout_ms;
+	o.level = request->level;
+	o.progress = request->progress;
+	o.progress_arg = request->arg;
+	*ret_outcome = out;
+	return snap_run(&o, err, &out->result);
+}
+
+void ckpt_outcome_free(struct ckpt_outcome *outcome)
+{
+	if (outcome)
+		snap_result_free(&outcome->result);
+	free(outcome);
+}
+
+const char *ckpt_outcome_ref(const struct ckpt_outcome *outcome)
+{
+	return outcome->result.ref;
+}
+
+const char *ckpt_outcome_path(const struct ckpt_outcome *outcome)
+{
+	return outcome->result.path;
+}
+
+uint64_t ckpt_outcome_size(const struct ckpt_outcome *outcome)
+{
+	return outcome->result.info.file_size;
+}
+
+const struct ckpt_stats *ckpt_outcome_stats(const struct ckpt_outcome *outcome)
+{
+	return &outcome->result.stats;
+}
+
+size_t ckpt_outcome_refusals(const struct ckpt_outcome *outcome)
+{
+	return outcome->result.judgement.nr;
+}
+
+void ckpt_outcome_refusal(const struct ckpt_outcome *outcome, size_t i,
+			  struct ckpt_refusal *ret_refusal)
+{
+	const struct refusal *r = &outcome->result.judgement.refusals[i];
+
+	ret_refusal->thing = r->thing;
+	ret_refusal->number = r->number;
+	ret_refusal->path = r->path;
+	ret_refusal->reason = r->reason;
+	ret_refusal->remedy = r->remedy;
+}
+
+/* --------------------------------------------------------------------------------- store */
+
+int ckpt_store_open(const char *path, struct ckpt_err *err, struct ckpt_store **ret_store)
+{
+	struct ckpt_store *s = calloc(1, sizeof(*s));
+	int ret;
+
+	if (!s)
+		return ckpt_err_sys(err, ENOMEM, "store");
+	ret = store_open(path, false, err, &s->store);
+	if (ret)
+		free(s);
+	else
+		*ret_store = s;
+	return ret;
+}
+
+void ckpt_store_close(struct ckpt_store *store)
+{
+	if (store)
+		store_close(store->store);
+	free(store);
+}
+
+struct lister {
+	ckpt_generation_fn	fn;
+	void			*arg;
+};
+
+static int tell(const struct store_entry *e, void *arg)
+{
+	const struct lister *l = arg;
+	struct ckpt_generation g = {
+		.name = e->name, .generation = e->generation, .size = e->size, .path = e->path,
+		.error = e->error ? e->error->text : NULL,
+	};
+
+	if (e->info) {
+		g.created_ns = e->info->created_ns;
+		g.pid = e->info->pid;
+		g.comm = e->info->comm;
+	}
+	return l->fn(&g, l->arg);
+}
+
+int ckpt_store_list(struct ckpt_store *store, const char *name, ckpt_generation_fn fn, void *arg,
+		    struct ckpt_err *err)
+{
+	struct lister l = { fn, arg };
+
+	return store_list(store->store, name, tell, &l, err);
+}
+
+int api_image_open(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
+		   struct api_image *ret_image)
+{
+	int ret;
+
+	ret_image->fd = -1;
+	ret_image->image = NULL;
+	ret = store_resolve(store ? store->store : NULL, ref, err, &ret_image->fd, &ret_image->ref);
+	if (!ret)
+		ret = image_open(ret_image->fd, ret_image->ref.label, err, &ret_image->image);
+	if (ret)
+		api_image_close(ret_image);
+	return ret;
+}
+
+void api_image_close(struct api_image *image)
+{
+	image_close(image->image);
+	if (image->fd >= 0)
+		close(image->fd);
+	image->image = NULL;
+	image->fd = -1;
+}
+
+int ckpt_store_show(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
+		    char **ret_json)
+{
+	struct api_image image;
+	json_t *report;
+	char *text;
+	int ret = api_image_open(store, ref, err, &image);
+
+	if (ret)
+		return ret;
+	ret = report_image(image.image, image.ref.label, err, &report);
+	api_image_close(&image);
+	if (ret)
+		return ret;
+	text = json_dumps(report, JSON_INDENT(2));
+	json_decref(report);
+	if (!text)
+		return ckpt_err_sys(err, ENOMEM, "%s", ref);
+	*ret_json = text;
+	return 0;
+}
+
+int ckpt_store_verify(struct ckpt_store *store, const char *ref, struct ckpt_err *err)
+{
+	struct api_image image;
+	int ret = api_image_open(store, ref, err, &image);
+
+	if (ret)
+		return ret;
+	ret = image_verify(image.image, NULL, NULL, err, NULL);
+	api_image_close(&image);
+	return ret;
+}
+
+int ckpt_store_remove(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
+		      uint64_t *ret_bytes)
+{
+	struct store_removed removed = { 0 };
+	struct store_ref r;
+	int ret = store_ref_parse(ref, err, &r);
+
+	if (!ret)
+		ret = store_remove(store->store, r.name, r.generation, err, &removed);
+	if (!ret && ret_bytes)
+		*ret_bytes = removed.bytes;
+	return ret;
+}
+
+int ckpt_store_gc(struct ckpt_store *store, const char *name, unsigned int keep,
+		  struct ckpt_err *err, uint64_t *ret_bytes)
+{
+	struct store_removed removed = { 0 };
+	int ret = store_gc(store->store, name, keep, err, &removed);
+
+	if (!ret && ret_bytes)
+		*ret_bytes = removed.bytes;
+	return ret;
+}

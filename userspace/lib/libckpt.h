@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libckpt - snapshots of running processes, and processes brought back.  See libckpt(3).
+ *
+ * Conventions
+ *   A function that can fail returns 0 or a negative errno, and puts the reason in words into the
+ *   struct ckpt_err it is given, which may be NULL.  Results come through the ret_* arguments, which
+ *   are last, and are untouched on failure unless said otherwise.
+ *   Contexts are opaque.  A context belongs to one thread at a time; the library has no global
+ *   state, so different contexts may be used by different threads.
+ *   Structures for requests begin with their own size, sizeof as the caller was compiled; set all
+ *   other members to zero that are not used.
+ *   Times are nanoseconds, sizes bytes, unless the name says otherwise.
+ *
+ * Two levels
+ *   ckpt_dev_*, ckpt_session_*, ckpt_picture_*   the calls of the module, see <linux/ckpt.h>
+ *   ckpt_take, ckpt_store_*, ckpt_restore_*      images in a store, as ckptctl works
+ */
+#ifndef LIBCKPT_H
+#define LIBCKPT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <linux/ckpt.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ------------------------------------------------------------------------------ error text */
+
+/**
+ * struct ckpt_err - why something failed, "THING: REASON; WHAT TO DO"
+ *
+ * The first failure stays until ckpt_err_clear().  The text is one line of printable characters,
+ * whatever it quotes.
+ */
+struct ckpt_err;
+
+/* A new, empty one; NULL: no memory.  Free it with ckpt_err_free(). */
+struct ckpt_err *ckpt_err_new(void);
+void ckpt_err_free(struct ckpt_err *err);
+void ckpt_err_clear(struct ckpt_err *err);
+
+/* errno of the failure, positive; 0: none. */
+int ckpt_err_code(const struct ckpt_err *err);
+
+/* The text, "" when there is none; valid until the next call with @err. */
+const char *ckpt_err_text(const struct ckpt_err *err);
+
+/* Version of the library, "0.1.0". */
+const char *ckpt_version(void);
+
+/* ---------------------------------------------------------------------------------- device */
+
+struct ckpt_dev;
+
+/*
+ * Open /dev/ckpt and check that the module speaks this library's version.  -ENODEV: the module is
+ * not loaded; -EPROTO: it is of another version; -EACCES: the caller may not use the device.
+ */
+int ckpt_dev_open(struct ckpt_err *err, struct ckpt_dev **ret_dev);
+void ckpt_dev_close(struct ckpt_dev *dev);
+
+/* What the module can do; valid as long as @dev. */
+const struct ckpt_query *ckpt_dev_query(const struct ckpt_dev *dev);
+
+/* --------------------------------------------------------------------------------- session */
+
+/* A process that can be held still.  Closing lets it go on, always. */
+struct ckpt_session;
+
+/* -ESRCH, -EPERM, -EDEADLK (the caller), -EOPNOTSUPP: as CKPT_ATTACH. */
+int ckpt_session_attach(struct ckpt_dev *dev, pid_t pid, struct ckpt_err *err,
+			struct ckpt_session **ret_session);
+void ckpt_session_close(struct ckpt_session *session);
+
+/*
+ * Hold it still, within @timeout_ms (0: the module's default).  The program does not see it.
+ * -ETIMEDOUT names the thread that did not leave the kernel.  @ret_freeze may be NULL.
+ */
+int ckpt_session_freeze(struct ckpt_session *session, uint32_t timeout_ms, struct ckpt_err *err,
+			struct ckpt_freeze *ret_freeze);
+
+/* Let it go on.  @ret_pause_ns, from the request to freeze until now, may be NULL. */
+int ckpt_session_thaw(struct ckpt_session *session, struct ckpt_err *err, uint64_t *ret_pause_ns);
+
+/* State records of a frozen process, captured now.  *ret_records to be freed with free(). */
+int ckpt_session_state(struct ckpt_session *session, struct ckpt_err *err, void **ret_records,
+		       size_t *ret_len);
+
+/* --------------------------------------------------------------------------------- picture */
+
+/* State and memory as they were at one instant: a snapshot descriptor of the module. */
+struct ckpt_picture;
+
+/* Of a frozen process, which stays frozen.  @flags: CKPT_SNAPSHOT_*. */
+int ckpt_session_picture(struct ckpt_session *session, uint32_t flags, struct ckpt_err *err,
+			 struct ckpt_picture **ret_picture);
+
+/* Attach, freeze, capture and thaw in one call. */
+int ckpt_picture_take(struct ckpt_dev *dev, pid_t pid, uint32_t flags, uint32_t timeout_ms,
+		      struct ckpt_err *err, struct ckpt_picture **ret_picture);
+void ckpt_picture_close(struct ckpt_picture *picture);
+
+/* The descriptor, for splice(2), lseek(2) or poll(2); it stays the picture's. */
+int ckpt_picture_fd(const struct ckpt_picture *picture);
+
+int ckpt_picture_state(struct ckpt_picture *picture, struct ckpt_err *err, void **ret_records,
+		       size_t *ret_len);
+
+/*
+ * Up to @nr runs from address @start on.  *ret_nr is 0 at the end of the address space, *ret_next
+ * the address to go on with.
+ */
+int ckpt_picture_map(struct ckpt_picture *picture, uint64_t start, struct ckpt_run *runs,
+		     uint32_t nr, struct ckpt_err *err, uint32_t *ret_nr, uint64_t *ret_next);
+
+/*
+ * Make all files durable that the program had open for writing; has to succeed before memory can be
+ * read.  @ret_barrier (may be NULL) is filled on failure too and names the file.
+ */
+int ckpt_picture_barrier(struct ckpt_picture *picture, struct ckpt_err *err,
+			 struct ckpt_barrier *ret_barrier);
+
+/* Exactly @len bytes at @addr, all of runs of kind CKPT_RUN_DATA. */
+int ckpt_picture_read(struct ckpt_picture *picture, uint64_t addr, void *buf, size_t len,
+		      struct ckpt_err *err);
+
+int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
+		       struct ckpt_stats *ret_stats);
+
+/* -------------------------------------------------------------- a snapshot into a store */
+
+#define CKPT_TAKE_KILL		(1u << 0)	/* end the process before it is thawed */
+#define CKPT_TAKE_LOW_PRIORITY	(1u << 1)	/* lower the caller's own priority for good */
+
+/**
+ * struct ckpt_take_request - what is wanted
+ * @size: sizeof(struct ckpt_take_request)
+ * @flags: CKPT_TAKE_*
+ * @pid: process
+ * @timeout_ms: of the freeze; 0: the module's default
+ * @store: path; NULL: $CKPT_STORE, else /var/lib/ckpt; made when missing
+ * @name: of the job, 1 to 64 of [A-Za-z0-9._-]; NULL: COMMAND-PID
+ * @level: zstd's; 0: 1
+ * @reserved: zero
+ * @progress: told bytes done and of all; not 0 gives up with that negative errno; may be NULL
+ * @arg: for @progress
+ */
+struct ckpt_take_request {
+	size_t		size;
+	uint32_t	flags;
+	pid_t		pid;
+	uint32_t	timeout_ms;
+	int		level;
+	const char	*store;
+	const char	*name;
+	int		(*progress)(uint64_t done, uint64_t total, void *arg);
+	void		*arg;
+};
+
+/**
+ * struct ckpt_refusal - one thing that cannot be brought back
+ * @thing: "fd", "mapping", "thread", "process", "timer", "lock"
+ * @number: its number or address, -1 when it has none
+ * @path: file it belongs to, or NULL
+ * @reason: what it is and why it is refused
+ * @remedy: what can be done, or NULL
+ */
+struct ckpt_refusal {
+	const char	*thing;
+	int64_t		number;
+	const char	*path;
+	const char	*reason;
+	const char	*remedy;
+};
+
+struct ckpt_outcome;
+
+/*
+ * Take a snapshot of a process and commit it as the next generation of its job.  Whatever fails, the
+ * process goes on as if nothing had been asked and the store is as before.  -EOPNOTSUPP: something
+ * cannot be restored; *ret_outcome then tells all of it.
+ * Other errors: those of ckpt_dev_open(), ckpt_session_attach() and ckpt_session_freeze(), and of
+ * the store: -ENOSPC, -EROFS, -EACCES ...
+ *
+ * *ret_outcome is set on failure too (NULL: no memory) and to be freed with ckpt_outcome_free().
+ */
+int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
+	      struct ckpt_outcome **ret_outcome);
+void ckpt_outcome_free(struct ckpt_outcome *outcome);
+
+/* Strings are valid as long as @outcome. */
+const char *ckpt_outcome_ref(const struct ckpt_outcome *outcome);	/* JOB@GENERATION */
+const char *ckpt_outcome_path(const struct ckpt_outcome *outcome);
+uint64_t ckpt_outcome_size(const struct ckpt_outcome *outcome);
+const struct ckpt_stats *ckpt_outcome_stats(const struct ckpt_outcome *outcome);
+size_t ckpt_outcome_refusals(const struct ckpt_outcome *outcome);
+void ckpt_outcome_refusal(const struct ckpt_outcome *outcome, size_t i,
+			  struct ckpt_refusal *ret_refusal);
+
+/* ----------------------------------------------------------------------------------- store */
+
+struct ckpt_store;
+
+/* @path NULL: $CKPT_STORE, else /var/lib/ckpt.  -ENOENT: there is none. */
+int ckpt_store_open(const char *path, struct ckpt_err *err, struct ckpt_store **ret_store);
+void ckpt_store_close(struct ckpt_store *store);
+
+/**
+ * struct ckpt_generation - an image in a store
+ * @name: of the job
+ * @generation: from 1
+ * @size: bytes of the file
+ * @created_ns: since 1970
+ * @pid: of the process
+ * @comm: name of its command
+ * @path: of the file
+ * @error: why it cannot be read; NULL: it can.  @created_ns, @pid and @comm are empty then
+ */
+struct ckpt_generation {
+	const char	*name;
+	uint64_t	generation;
+	uint64_t	size;
+	uint64_t	created_ns;
+	pid_t		pid;
+	const char	*comm;
+	const char	*path;
+	const char	*error;
+};
+
+/* Not 0: stop, and return that. */
+typedef int (*ckpt_generation_fn)(const struct ckpt_generation *generation, void *arg);
+
+/* Tell @fn of all generations, of job @name only when it is not NULL. */
+int ckpt_store_list(struct ckpt_store *store, const char *name, ckpt_generation_fn fn, void *arg,
+		    struct ckpt_err *err);
+
+/*
+ * Facts of one image as JSON text, to be freed: header, figures, files.  @ref: JOB (the newest
+ * generation), JOB@GENERATION, or a path, for which @store may be NULL.
+ */
+int ckpt_store_show(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
+		    char **ret_json);
+
+/* Read an image whole.  -EBADMSG: damaged, with the first damage in @err. */
+int ckpt_store_verify(struct ckpt_store *store, const char *ref, struct ckpt_err *err);
+
+/* Remove JOB@GENERATION, or with JOB alone all of its generations.  -EBUSY: others need it. */
+int ckpt_store_remove(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
+		      uint64_t *ret_bytes);
+
+/*
+ * Remove what dead writers left, and, with @keep > 0, all but the @keep newest generations of each
+ * job (of job @name only when it is not NULL) and what those need.
+ */
+int ckpt_store_gc(struct ckpt_store *store, const char *name, unsigned int keep,
+		  struct ckpt_err *err, uint64_t *ret_bytes);
+
+/* --------------------------------------------------------------------------------- restore */
+
+/* Give the program @path as descriptor @fd. */
+struct ckpt_rebind_fd {
+	int		fd;
+	const char	*path;
+};
+
+/* Look below @to for what was below @from. */
+struct ckpt_rebind_path {
+	const char	*from;
+	const char	*to;
+};
+
+/**
+ * struct ckpt_restore_request - what to bring back, and how
+ * @size: sizeof(struct ckpt_restore_request)
+ * @ref: JOB, JOB@GENERATION, or a path
+ * @fds: @nr_fds descriptors to give anew
+ * @paths: @nr_paths directories that are elsewhere now
+ */
+struct ckpt_restore_request {
+	size_t		size;
+	const char	*ref;
+	const struct ckpt_rebind_fd *fds;
+	size_t		nr_fds;
+	const struct ckpt_rebind_path *paths;
+	size_t		nr_paths;
+};
+
+/*
+ * Bring a process back and let it run: with its old number, as a child of the caller, who has to
+ * wait for it.  @store may be NULL when @ref is a path.  Either it runs as it did at the snapshot
+ * or nothing is left behind.
+ * -EEXIST: the number is in use; -ESTALE: a file is not what it was; -ENOENT: one is gone; -EPERM.
+ */
+int ckpt_restore_start(struct ckpt_store *store, const struct ckpt_restore_request *request,
+		       struct ckpt_err *err, pid_t *ret_pid);
+
+/* The same, then stand in for it until it ends.  *ret_status as from waitpid(2). */
+int ckpt_restore_wait(struct ckpt_store *store, const struct ckpt_restore_request *request,
+		      struct ckpt_err *err, int *ret_status);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

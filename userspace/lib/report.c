@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* report.c - see report.h.  No state; what is made belongs to the caller. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report.h"
+#include "state.h"
+
+#define I(x)	((json_int_t)(x))
+
+json_t *report_text(const char *text)
+{
+	json_t *o = json_string(text ? text : "");
+	char *copy;
+
+	if (o)
+		return o;
+	copy = strdup(text);
+	for (char *c = copy; c && *c; c++)
+		if ((unsigned char)*c < 0x20 || (unsigned char)*c > 0x7e)
+			*c = '?';
+	o = copy ? json_string(copy) : NULL;
+	free(copy);
+	return o;
+}
+
+/* -------------------------------------------------------------------------- JSON of a model */
+
+static json_t *threads_to_json(const struct ckpt_model *m)
+{
+	static const char * const runs[] = { "?", "parked", "asleep", "stopped" };
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < m->nr_threads; i++) {
+		const struct ckpt_rec_thread *t = &m->threads[i].rec;
+
+		json_array_append_new(list, json_pack("{s:i,s:o,s:s,s:i,s:o,s:i}",
+			"tid", t->tid, "name", report_text(t->comm),
+			"condition", runs[t->run < 4 ? t->run : 0], "syscall", t->syscall_nr,
+			"sigmask", json_sprintf("%016" PRIx64, (uint64_t)t->sigmask),
+			"nice", t->nice));
+	}
+	return list;
+}
+
+static json_t *fds_to_json(const struct ckpt_model *m)
+{
+	static const char * const kinds[] = {
+		"?", "file", "directory", "device", "block", "fifo", "socket", "object",
+		"terminal", "other",
+	};
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < m->nr_fds; i++) {
+		const struct ckpt_rec_fd *r = &m->fds[i].rec;
+
+		json_array_append_new(list, json_pack("{s:i,s:s,s:o,s:o,s:I,s:I,s:b,s:i}",
+			"fd", r->fd, "kind", kinds[r->kind < 10 ? r->kind : 0],
+			"path", report_text(m->fds[i].path),
+			"flags", json_sprintf("%#o", r->file_flags), "pos", I(r->pos),
+			"size", I(r->id.size), "deleted",
+			!!(r->path_flags & CKPT_PATHF_DELETED), "file", (int)r->file));
+	}
+	return list;
+}
+
+static json_t *vmas_to_json(const struct ckpt_model *m)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < m->nr_vmas; i++) {
+		const struct ckpt_rec_vma *v = &m->vmas[i].rec;
+		char prot[5] = { v->flags & CKPT_VMA_READ ? 'r' : '-',
+				 v->flags & CKPT_VMA_WRITE ? 'w' : '-',
+				 v->flags & CKPT_VMA_EXEC ? 'x' : '-',
+				 v->flags & CKPT_VMA_SHARED ? 's' : 'p', '\0' };
+
+		json_array_append_new(list, json_pack("{s:o,s:o,s:s,s:o,s:I}",
+			"start", json_sprintf("%" PRIx64, (uint64_t)v->start),
+			"end", json_sprintf("%" PRIx64, (uint64_t)v->end), "prot", prot,
+			"path", report_text(m->vmas[i].path), "offset", I(v->pgoff)));
+	}
+	return list;
+}
+
+static json_t *process_to_json(const struct ckpt_model *m)
+{
+	return json_pack("{s:i,s:i,s:i,s:i,s:o,s:o,s:I,s:o,s:o,s:o,s:I,s:I,s:I,s:o,s:o}",
+			 "pid", m->proc.pid, "ppid", m->proc.ppid, "pgid", m->proc.pgid,
+			 "sid", m->proc.sid, "exe", report_text(m->paths[CKPT_PATH_EXE].path),
+			 "cwd", report_text(m->paths[CKPT_PATH_CWD].path),
+			 "umask", I(m->proc.umask), "threads", threads_to_json(m),
+			 "fds", fds_to_json(m), "mappings", vmas_to_json(m),
+			 "locks", I(m->nr_locks), "timers", I(m->nr_timers),
+			 "pending_signals", I(m->nr_sigpending),
+			 "kernel", report_text(m->system.release),
+			 "module", report_text(m->system.module_version));
+}
+
+/* ------------------------------------------------------------------------ JSON of an image */
+
+static json_t *info_to_json(const struct image_info *i)
+{
+	return json_pack("{s:i,s:o,s:o,s:i,s:I,s:b,s:I,s:o,s:o,s:I,s:i}",
+			 "version", (int)i->version, "job", report_text(i->job),
+			 "comm", report_text(i->comm), "pid", (int)i->pid,
+			 "generation", I(i->generation), "delta", image_info_is_delta(i),
+			 "created_ns", I(i->created_ns), "hostname", report_text(i->hostname),
+			 "kernel", report_text(i->kernel), "size", I(i->file_size),
+			 "page_size", (int)i->page_size);
+}
+
+/* Section body as JSON; null when there is none. */
+static json_t *load_json(struct image *image, uint32_t owner, uint32_t sub)
+{
+	int section = image_find(image, IMAGE_META, owner, sub);
+	json_t *o = NULL;
+	void *data;
+	size_t len;
+
+	if (section >= 0 && !image_load(image, section, NULL, &data, &len)) {
+		o = json_loadb(data, len, 0, NULL);
+		free(data);
+	}
+	return o ? o : json_null();
+}
+
+static int load_memory(struct image *image, uint32_t pid, struct ckpt_err *err, json_t **ret)
+{
+	int section = image_find(image, IMAGE_PAGES, pid, 0);
+	struct image_pages_stats s;
+	struct image_pages *pages;
+	int code;
+
+	*ret = json_null();
+	if (section < 0)
+		return 0;
+	code = image_pages_open(image, section, err, &pages);
+	if (code)
+		return code;
+	image_pages_get_stats(pages, &s);
+	image_pages_close(pages);
+	*ret = json_pack("{s:I,s:I,s:I,s:I,s:I}", "data_pages", I(s.data_pages),
+			 "zero_pages", I(s.zero_pages), "file_pages", I(s.file_pages),
+			 "stored_bytes", I(s.stored_bytes), "runs", I(s.runs));
+	return 0;
+}
+
+static int load_process(struct image *image, uint32_t pid, struct ckpt_err *err, json_t **ret)
+{
+	int section = image_find(image, IMAGE_STATE, pid, 0);
+	struct ckpt_model *model;
+	size_t len;
+	void *data;
+	int code;
+
+	if (section < 0)
+		return ckpt_err_set(err, EBADMSG, "%s: holds no state of process %u",
+				    image_label(image), pid);
+	code = image_load(image, section, err, &data, &len);
+	if (code)
+		return code;
+	code = ckpt_model_parse(data, len, err, &model);
+	free(data);
+	if (code)
+		return code;
+	*ret = process_to_json(model);
+	ckpt_model_free(model);
+	return 0;
+}
+
+int report_image(struct image *image, const char *label, struct ckpt_err *err, json_t **ret)
+{
+	const struct image_info *info = image_get_info(image);
+	json_t *process = NULL, *memory = NULL;
+	int code = load_process(image, info->pid, err, &process);
+
+	if (!code)
+		code = load_memory(image, info->pid, err, &memory);
+	if (code) {
+		json_decref(process);
+		return code;
+	}
+	*ret = json_pack("{s:b,s:o,s:o,s:o,s:o,s:o,s:o}", "ok", 1, "ref", report_text(label),
+			 "image", info_to_json(info), "process", process, "memory", memory,
+			 "snapshot", load_json(image, 0, IMAGE_META_SNAP),
+			 "files", load_json(image, info->pid, IMAGE_META_FILES));
+	return 0;
+}
