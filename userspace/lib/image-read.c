@@ -223,7 +223,7 @@ static int open_checked(struct image *img, struct ckpt_err *err)
 		return ckpt_err_sys(err, errno, "%s: cannot read", img->label);
 	if (!S_ISREG(st.st_mode))
 		return ckpt_err_set(err, EBADMSG, "%s: not a regular file", img->label);
-	if (st.st_size < (off_t)sizeof(h.magic))
+	if (st.st_size < (off_t)offsetof(struct image_header_disk, header_size))
 		return ckpt_err_set(err, EBADMSG, "%s: not an image", img->label);
 	memset(&h, 0, sizeof(h));
 	ret = image_read(img, 0, &h, st.st_size < (off_t)sizeof(h) ? (size_t)st.st_size : sizeof(h),

@@ -329,10 +329,9 @@ void store_writer_close(struct store_writer *w)
 			unlinkat(w->jobfd, w->temp, 0);
 		close(w->fd);
 	}
-	if (w->jobfd >= 0) {
+	if (w->jobfd >= 0)
 		close(w->jobfd);
-		if (!w->committed)
-			store_drop_empty_job(w->store, w->name);
-	}
+	if (!w->committed)
+		store_drop_empty_job(w->store, w->name);
 	free(w);
 }
