@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * restore-check.c - what can be known to fail before anything is done.
+ *
+ * snap refuses what cannot be restored, so most of this never strikes; but an
+ * image may be older, newer, or forged.
+ */
+#include <cpuid.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "restore-priv.h"
+
+/* The flags of the uapi header that version 1 cannot restore start at these bits. */
+#define PROC_BEYOND	(~0ULL << 16)
+#define THREAD_BEYOND	(~0ULL << 16)
+#define VMA_BEYOND	(~0ULL << 40)
+
+static int refuse(struct restore *rs, const char *what, long long number, uint64_t flags)
+{
+	return ckpt_err_set(rs->err, -EOPNOTSUPP,
+			    "%s %llx has a property (bits %#llx) that cannot be restored", what,
+			    number, (unsigned long long)flags);
+}
+
+static int check_flags(struct restore *rs)
+{
+	const struct ckpt_model *m = rs->m;
+
+	if (m->proc.flags & PROC_BEYOND)
+		return refuse(rs, "process", m->proc.pid, m->proc.flags & PROC_BEYOND);
+	for (size_t i = 0; i < m->nr_vmas; i++)
+		if (m->vmas[i].rec.flags & VMA_BEYOND)
+			return refuse(rs, "mapping", (long long)m->vmas[i].rec.start,
+				      m->vmas[i].rec.flags & VMA_BEYOND);
+	for (size_t i = 0; i < m->nr_timers; i++)
+		if (m->timers[i].flags)
+			return refuse(rs, "timer", m->timers[i].id, m->timers[i].flags);
+	for (size_t i = 0; i < m->nr_threads; i++) {
+		const struct ckpt_rec_thread *t = &m->threads[i].rec;
+
+		if (t->flags & THREAD_BEYOND)
+			return refuse(rs, "thread", t->tid, t->flags & THREAD_BEYOND);
+		if (t->restart >= CKPT_RESTART_OTHER)
+			return ckpt_err_set(rs->err, -EOPNOTSUPP,
+					    "thread %d is in a call that cannot be taken up again",
+					    t->tid);
+	}
+	return 0;
+}
+
+/* Extended control register 0: which processor state the kernel lets programs use. */
+static uint64_t processor_features(void)
+{
+	unsigned int a, b, c, d;
+	uint32_t lo, hi;
+
+	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
+		return 3;
+	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+	return (uint64_t)hi << 32 | lo;
+}
+
+static int check_machine(struct restore *rs)
+{
+	const struct ckpt_rec_system *s = &rs->m->system;
+	uint64_t missing = s->xfeatures & ~processor_features();
+	struct utsname un;
+
+	if (uname(&un) < 0)
+		return ckpt_err_sys(rs->err, errno, "uname");
+	if (strcmp(un.machine, s->machine))
+		return ckpt_err_set(rs->err, -EOPNOTSUPP, "the image is of a %s, this is a %s",
+				    s->machine, un.machine);
+	if (missing)
+		return ckpt_err_set(rs->err, -EOPNOTSUPP,
+				    "the program ran on a processor with state components %#llx that this one lacks",
+				    (unsigned long long)missing);
+	/* Its vdso is part of the program, and only this kernel has one like it. */
+	if (rs->m->mm.vdso && strcmp(un.release, s->release)) {
+		ckpt_err_set(rs->err, -EOPNOTSUPP,
+			     "the image was made on kernel %s, this is %s: the vdso may differ",
+			     s->release, un.release);
+		ckpt_err_hint(rs->err, "boot that kernel to restore it");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static int check_fds(struct restore *rs)
+{
+	for (size_t i = 0; i < rs->opts->nr_fds; i++)
+		if (!ckpt_model_fd(rs->m, rs->opts->fds[i].fd))
+			return ckpt_err_set(rs->err, -EINVAL,
+					    "fd %d to be given %s: the program had no such descriptor",
+					    rs->opts->fds[i].fd, rs->opts->fds[i].path);
+	return 0;
+}
+
+int restore_check(struct restore *rs)
+{
+	int r = check_machine(rs);
+
+	if (!r)
+		r = check_flags(rs);
+	return r ? r : check_fds(rs);
+}
+
+static bool read_text(pid_t tid, const char *name, char *buf, size_t size)
+{
+	char path[48];
+	FILE *f;
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", tid, name);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	n = fread(buf, 1, size - 1, f);
+	fclose(f);
+	buf[n] = 0;
+	return n > 0;
+}
+
+void restore_name_owner(pid_t tid, char *buf, size_t size)
+{
+	char status[1024], comm[32], path[48], exe[64];
+	const char *line;
+	int tgid = tid;
+	ssize_t n;
+
+	if (!read_text(tid, "status", status, sizeof(status)) ||
+	    !read_text(tid, "comm", comm, sizeof(comm))) {
+		/* A dead leader's number lives on in those it led. */
+		snprintf(buf, size, "a process group or session of that number");
+		return;
+	}
+	comm[strcspn(comm, "\n")] = 0;
+	line = strstr(status, "\nTgid:");
+	if (line)
+		sscanf(line, "\nTgid: %d", &tgid);
+	if (strstr(status, "\nState:\tZ")) {
+		snprintf(buf, size, "%s (process %d, which has ended but was not waited for)", comm,
+			 tgid);
+		return;
+	}
+	snprintf(path, sizeof(path), "/proc/%d/exe", tid);
+	n = readlink(path, exe, sizeof(exe) - 1);
+	exe[n > 0 ? n : 0] = 0;
+	snprintf(buf, size, "%s (process %d%s%s)", comm, tgid, n > 0 ? ", " : "", exe);
+}
+
+int restore_interrupted(struct restore *rs)
+{
+	sigset_t pending;
+
+	if (sigpending(&pending) < 0)
+		return 0;
+	for (int i = 0; i < 3; i++) {
+		static const int sigs[] = { SIGINT, SIGTERM, SIGHUP };
+
+		/* The caller had it blocked itself: not for us to act on. */
+		if (sigismember(&pending, sigs[i]) && !sigismember(&rs->old_mask, sigs[i]))
+			return ckpt_err_set(rs->err, -EINTR, "interrupted by signal %d", sigs[i]);
+	}
+	return 0;
+}

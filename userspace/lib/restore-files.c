@@ -1,0 +1,704 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * restore-files.c - the files of the program: descriptors, mapped files,
+ * executable, directories, locks.
+ *
+ * Everything is opened and checked by the caller before there is a child, in
+ * ordinary code that can say what is wrong.  The child inherits the lot and
+ * only sorts numbers:
+ *  1. restore_files_open(): each open file becomes an entry.
+ *  2. restore_files_adopt(), in the child: entry i moves to number base + i,
+ *     above all numbers the program uses; all others close; then each
+ *     descriptor of the program is duplicated from its entry.
+ *  3. restore_files_finish(): the numbers from base on close.  Only now POSIX
+ *     locks are taken: closing any descriptor of a file gives them up.
+ *  4. restore_files_commit(): files that grew are cut back.
+ * restore_files_close() drops the caller's copies at any time; locks of open
+ * files live on in the child, or go with it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "restore-priv.h"
+
+#define NONE	SIZE_MAX
+
+/* Flags worth a new open file when the caller's differs. */
+#define STDIO_FLAGS	(O_NONBLOCK)
+
+struct entry {
+	int fd;
+	bool borrowed;		/* the caller's own */
+};
+
+struct slot {
+	int fd;			/* number in the program */
+	size_t entry;
+	bool cloexec;
+};
+
+struct mapped {
+	const char *path;
+	int access;
+	size_t entry;
+};
+
+struct nameless {
+	const struct ckpt_file_id *id;
+	int fd;
+};
+
+struct cut {
+	const struct ckpt_model_fd *f;
+	int fd;
+};
+
+/* Arrays are as long as the model allows them to become, made once. */
+struct restore_files {
+	struct entry *entries;
+	size_t nr_entries;
+	struct slot *slots;		/* one a descriptor, in the model's order */
+	size_t nr_slots;
+	size_t *vma_entry;
+	struct mapped *mapped;
+	size_t nr_mapped;
+	struct nameless *nameless;
+	size_t nr_nameless;
+	struct cut *cuts;
+	size_t nr_cuts;
+	size_t exe, root, cwd, proc;
+	int root_fd;			/* -1: ours */
+	int base;
+};
+
+static size_t add_entry(struct restore_files *fs, int fd, bool borrowed)
+{
+	fs->entries[fs->nr_entries] = (struct entry){ fd, borrowed };
+	return fs->nr_entries++;
+}
+
+static struct restore_files *alloc_files(const struct ckpt_model *m)
+{
+	struct restore_files *fs = calloc(1, sizeof(*fs));
+
+	if (!fs)
+		return NULL;
+	fs->entries = calloc(m->nr_fds + m->nr_vmas + 4, sizeof(*fs->entries));
+	fs->slots = calloc(m->nr_fds + 1, sizeof(*fs->slots));
+	fs->vma_entry = calloc(m->nr_vmas + 1, sizeof(*fs->vma_entry));
+	fs->mapped = calloc(m->nr_vmas + 1, sizeof(*fs->mapped));
+	fs->nameless = calloc(m->nr_fds + 1, sizeof(*fs->nameless));
+	fs->cuts = calloc(m->nr_fds + 1, sizeof(*fs->cuts));
+	fs->exe = fs->root = fs->cwd = fs->proc = NONE;
+	fs->root_fd = -1;
+	return fs;
+}
+
+void restore_files_close(struct restore *rs)
+{
+	struct restore_files *fs = rs->files;
+
+	if (!fs)
+		return;
+	for (size_t i = 0; fs->entries && i < fs->nr_entries; i++)
+		if (!fs->entries[i].borrowed)
+			close(fs->entries[i].fd);
+	for (size_t i = 0; fs->nameless && i < fs->nr_nameless; i++)
+		close(fs->nameless[i].fd);
+	for (size_t i = 0; fs->cuts && i < fs->nr_cuts; i++)
+		close(fs->cuts[i].fd);
+	free(fs->entries);
+	free(fs->slots);
+	free(fs->vma_entry);
+	free(fs->mapped);
+	free(fs->nameless);
+	free(fs->cuts);
+	free(fs);
+	rs->files = NULL;
+}
+
+/* ------------------------------------------------------------ directories, executable */
+
+static int open_dirs(struct restore *rs)
+{
+	const struct ckpt_model_path *root = &rs->m->paths[CKPT_PATH_ROOT];
+	const struct ckpt_model_path *cwd = &rs->m->paths[CKPT_PATH_CWD];
+	struct restore_files *fs = rs->files;
+	struct opened o;
+	int r;
+
+	/* The program's own root may have none. */
+	o.fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (o.fd < 0)
+		return ckpt_err_sys(rs->err, errno, "/proc");
+	fs->proc = add_entry(fs, o.fd, false);
+	if (root->present && root->path && strcmp(root->path, "/")) {
+		r = restore_open(rs, -1, "root directory", root->path, &root->rec.id,
+				 O_PATH | O_DIRECTORY, &o);
+		if (r)
+			return r;
+		fs->root = add_entry(fs, o.fd, false);
+		fs->root_fd = o.fd;
+	}
+	if (!cwd->present)
+		return 0;
+	if (cwd->rec.flags & CKPT_PATHF_DELETED)
+		return ckpt_err_set(rs->err, -EOPNOTSUPP, "working directory %s was deleted",
+				    cwd->path);
+	r = restore_open(rs, fs->root_fd, "working directory", cwd->path, &cwd->rec.id,
+			 O_PATH | O_DIRECTORY, &o);
+	if (!r)
+		fs->cwd = add_entry(fs, o.fd, false);
+	return r;
+}
+
+static int open_exe(struct restore *rs)
+{
+	const struct ckpt_model_path *exe = &rs->m->paths[CKPT_PATH_EXE];
+	struct restore_files *fs = rs->files;
+	struct opened o;
+	int r;
+
+	if (!exe->present)
+		return ckpt_err_set(rs->err, -EINVAL, "the image does not name the executable");
+	r = restore_open(rs, fs->root_fd, "executable", exe->path, &exe->rec.id, O_RDONLY, &o);
+	if (r)
+		return r;
+	fs->exe = add_entry(fs, o.fd, false);
+	return restore_same_file(rs, "executable", exe->path, &exe->rec.id, &o);
+}
+
+/* ------------------------------------------------------------ mappings */
+
+static bool maps_file(const struct ckpt_model_vma *v)
+{
+	uint64_t flags = v->rec.flags;
+
+	if (flags & (CKPT_VMA_ANON | CKPT_VMA_SHMEM | CKPT_VMA_VDSO | CKPT_VMA_SPECIAL))
+		return false;
+	/* Huge pages without a name are a file to the kernel alone. */
+	return !(flags & CKPT_VMA_HUGETLB);
+}
+
+static int open_mapped(struct restore *rs, size_t i)
+{
+	const struct ckpt_model_vma *v = &rs->m->vmas[i];
+	struct restore_files *fs = rs->files;
+	int access = O_RDONLY;
+	struct opened o;
+	char thing[48];
+	int r;
+
+	if ((v->rec.flags & CKPT_VMA_SHARED) && (v->rec.file_flags & O_ACCMODE) == O_RDWR)
+		access = O_RDWR;
+	for (size_t k = fs->nr_mapped; v->path && k-- > 0;)
+		if (fs->mapped[k].access == access && !strcmp(fs->mapped[k].path, v->path)) {
+			fs->vma_entry[i] = fs->mapped[k].entry;
+			return 0;
+		}
+	snprintf(thing, sizeof(thing), "mapping %llx", (unsigned long long)v->rec.start);
+	if (v->rec.path_flags & CKPT_PATHF_DELETED)
+		return ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: %s was deleted", thing,
+				    v->path ? v->path : "its file");
+	r = restore_open(rs, fs->root_fd, thing, v->path, &v->rec.id, access, &o);
+	if (r)
+		return r;
+	fs->vma_entry[i] = add_entry(fs, o.fd, false);
+	fs->mapped[fs->nr_mapped++] = (struct mapped){ v->path, access, fs->vma_entry[i] };
+	return restore_same_file(rs, thing, v->path, &v->rec.id, &o);
+}
+
+static int open_all_mapped(struct restore *rs)
+{
+	for (size_t i = 0; i < rs->m->nr_vmas; i++) {
+		int r;
+
+		rs->files->vma_entry[i] = NONE;
+		if (!maps_file(&rs->m->vmas[i]))
+			continue;
+		r = open_mapped(rs, i);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------ regular files */
+
+static bool same_inode(const struct ckpt_file_id *a, const struct ckpt_file_id *b)
+{
+	return a->dev == b->dev && a->ino == b->ino;
+}
+
+static bool may_write(const struct ckpt_rec_fd *fd)
+{
+	return !(fd->file_flags & O_PATH) && (fd->file_flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* What the program could do to the file after the snapshot, as far as the records tell. */
+static enum meta_change change_of(const struct restore *rs, const struct ckpt_model_fd *f)
+{
+	const struct meta_file *mf = f->path ? meta_files_find(&rs->meta, f->path) : NULL;
+	const struct ckpt_model *m = rs->m;
+	enum meta_change change = META_FIXED;
+
+	if (mf)
+		return mf->change;
+	for (size_t i = 0; i < m->nr_vmas; i++)
+		if ((m->vmas[i].rec.flags & CKPT_VMA_SHARED) && maps_file(&m->vmas[i]) &&
+		    (m->vmas[i].rec.flags & CKPT_VMA_MAYWRITE) &&
+		    same_inode(&m->vmas[i].rec.id, &f->rec.id))
+			return META_INPLACE;
+	for (size_t i = 0; i < m->nr_fds; i++) {
+		const struct ckpt_rec_fd *r = &m->fds[i].rec;
+
+		if (!same_inode(&r->id, &f->rec.id) || !may_write(r))
+			continue;
+		if (!(r->file_flags & O_APPEND) && (uint64_t)r->pos < r->id.size)
+			return META_INPLACE;
+		change = META_GROW;
+	}
+	return change;
+}
+
+static int plan_cut(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+		    const struct opened *o)
+{
+	struct restore_files *fs = rs->files;
+	int fd;
+
+	for (size_t i = 0; i < fs->nr_cuts; i++)
+		if (same_inode(&fs->cuts[i].f->rec.id, &f->rec.id))
+			return 0;
+	fd = restore_reopen(o->fd, O_WRONLY);
+	if (fd < 0)
+		return ckpt_err_sys(rs->err, errno, "%s: open %s to cut it back", thing, f->path);
+	fs->cuts[fs->nr_cuts++] = (struct cut){ f, fd };
+	return 0;
+}
+
+/*
+ * A file that only grew is the same file with more at its end.  Another inode
+ * under the name is another file (a rotated log), not to be touched.
+ */
+static int check_grown(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+		       const struct opened *o)
+{
+	uint64_t size = (uint64_t)o->st.st_size;
+
+	if (restore_unchanged(&f->rec.id, &o->st))
+		return 0;
+	if (o->st.st_ino != f->rec.id.ino)
+		return restore_file_differs(rs, thing, f->path, &f->rec.id, &o->st,
+					    "is another file now");
+	if (size < f->rec.id.size)
+		return restore_file_differs(rs, thing, f->path, &f->rec.id, &o->st,
+					    "is shorter than at the snapshot");
+	return size > f->rec.id.size ? plan_cut(rs, thing, f, o) : 0;
+}
+
+static int check_content(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+			 const struct opened *o)
+{
+	if (!S_ISREG(f->rec.id.mode) || (f->rec.file_flags & O_PATH))
+		return 0;
+	if (change_of(rs, f) == META_GROW)
+		return check_grown(rs, thing, f, o);
+	return restore_same_file(rs, thing, f->path, &f->rec.id, o);
+}
+
+/* Further open files of a deleted inode share the one made for the first. */
+static int open_nameless(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
+{
+	struct restore_files *fs = rs->files;
+	int inode = -1, fd, r;
+
+	for (size_t i = 0; i < fs->nr_nameless; i++)
+		if (same_inode(fs->nameless[i].id, &f->rec.id))
+			inode = fs->nameless[i].fd;
+	if (inode < 0) {
+		r = restore_open_deleted(rs, fs->root_fd, thing, f->rec.file, &f->rec.id,
+					 f->path, &inode);
+		if (r)
+			return r;
+		fs->nameless[fs->nr_nameless++] = (struct nameless){ &f->rec.id, inode };
+	}
+	fd = restore_reopen(inode, (int)f->rec.file_flags);
+	if (fd < 0)
+		return ckpt_err_sys(rs->err, errno, "%s: open a deleted file again", thing);
+	return fd;
+}
+
+static int open_named(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
+{
+	struct opened o;
+	int r = restore_open(rs, rs->files->root_fd, thing, f->path, &f->rec.id,
+			     (int)f->rec.file_flags, &o);
+
+	if (r)
+		return r;
+	r = check_content(rs, thing, f, &o);
+	if (r) {
+		close(o.fd);
+		return r;
+	}
+	return o.fd;
+}
+
+/* ------------------------------------------------------------ terminals and pipes */
+
+static bool is_outside(const struct ckpt_model_fd *f)
+{
+	return f->rec.kind == CKPT_FDK_FIFO || f->rec.kind == CKPT_FDK_SOCK ||
+	       f->rec.kind == CKPT_FDK_TTY;
+}
+
+/*
+ * The caller's standard input, output or error.  When the program had it
+ * non-blocking it gets an open file of its own: the flag would else show up in
+ * the caller's shell.
+ */
+static int adopt_stdio(struct restore *rs, int number, const struct ckpt_model_fd *f,
+		       bool *ret_borrowed)
+{
+	int flags = fcntl(number, F_GETFL), fd;
+
+	*ret_borrowed = false;
+	if (flags < 0) {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		return fd < 0 ? ckpt_err_sys(rs->err, errno, "/dev/null") : fd;
+	}
+	if (((uint32_t)flags ^ f->rec.file_flags) & STDIO_FLAGS) {
+		struct stat st;
+
+		if (!fstat(number, &st) && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))) {
+			fd = restore_reopen(number, (flags & ~STDIO_FLAGS) |
+					    (int)(f->rec.file_flags & STDIO_FLAGS));
+			if (fd >= 0)
+				return fd;
+		}
+	}
+	*ret_borrowed = true;
+	return number;
+}
+
+static int open_outside(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+			bool *ret_borrowed)
+{
+	int fd, r;
+
+	*ret_borrowed = false;
+	if (f->rec.fd <= STDERR_FILENO)
+		return adopt_stdio(rs, f->rec.fd, f, ret_borrowed);
+	if (f->rec.kind == CKPT_FDK_TTY) {
+		fd = open("/dev/tty", (int)(f->rec.file_flags & (O_ACCMODE | O_NONBLOCK | O_APPEND)) |
+			  O_CLOEXEC | O_NOCTTY);
+		if (fd >= 0)
+			return fd;
+		r = ckpt_err_sys(rs->err, errno, "%s: was the terminal %s; open /dev/tty", thing,
+				 f->path ? f->path : "");
+	} else {
+		r = ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: was %s, which leads outside", thing,
+				 f->path ? f->path : "a pipe or socket");
+	}
+	ckpt_err_hint(rs->err, "give it something else with --fd %d=PATH", f->rec.fd);
+	return r;
+}
+
+static const char *override_of(const struct restore *rs, uint32_t file)
+{
+	for (size_t i = 0; i < rs->opts->nr_fds; i++) {
+		const struct ckpt_model_fd *f = ckpt_model_fd(rs->m, rs->opts->fds[i].fd);
+
+		if (f && f->rec.file == file)
+			return rs->opts->fds[i].path;
+	}
+	return NULL;
+}
+
+static int open_override(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+			 const char *path)
+{
+	int flags = (int)(f->rec.file_flags & (O_ACCMODE | O_APPEND | O_NONBLOCK));
+	int fd;
+
+	if ((flags & O_ACCMODE) != O_RDONLY)
+		flags |= O_CREAT;
+	fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0666);
+	return fd < 0 ? ckpt_err_sys(rs->err, errno, "%s: open %s", thing, path) : fd;
+}
+
+/* ------------------------------------------------------------ descriptors */
+
+/* Returns a descriptor, or -errno. */
+static int open_fd(struct restore *rs, const struct ckpt_model_fd *f, bool *ret_borrowed)
+{
+	const char *path = override_of(rs, f->rec.file);
+	char thing[24];
+	int fd;
+
+	*ret_borrowed = false;
+	snprintf(thing, sizeof(thing), "fd %d", f->rec.fd);
+	if (path)
+		return open_override(rs, thing, f, path);
+	if (is_outside(f))
+		return open_outside(rs, thing, f, ret_borrowed);
+	if (f->rec.kind != CKPT_FDK_REG && f->rec.kind != CKPT_FDK_DIR &&
+	    f->rec.kind != CKPT_FDK_CHR)
+		return ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: %s cannot be restored", thing,
+				    f->path ? f->path : "an object of the kernel");
+	if ((f->rec.path_flags & CKPT_PATHF_DELETED) && f->rec.kind == CKPT_FDK_REG)
+		fd = open_nameless(rs, thing, f);
+	else
+		fd = open_named(rs, thing, f);
+	if (fd < 0 || (f->rec.file_flags & O_PATH) || f->rec.kind == CKPT_FDK_CHR)
+		return fd;
+	if (lseek(fd, (off_t)f->rec.pos, SEEK_SET) < 0) {
+		int r = ckpt_err_sys(rs->err, errno, "%s: go to offset %lld of %s", thing,
+				     (long long)f->rec.pos, f->path);
+
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+static int open_fds(struct restore *rs)
+{
+	struct restore_files *fs = rs->files;
+	const struct ckpt_model *m = rs->m;
+
+	for (size_t i = 0; i < m->nr_fds; i++) {
+		const struct ckpt_model_fd *f = &m->fds[i];
+		struct slot *slot = &fs->slots[i];
+		bool borrowed, split;
+		size_t k;
+		int fd;
+
+		slot->fd = f->rec.fd;
+		slot->cloexec = f->rec.flags & CKPT_FD_CLOEXEC;
+		/* The caller's output and error stay apart, also if they were one. */
+		split = is_outside(f) && f->rec.fd <= STDERR_FILENO &&
+			!override_of(rs, f->rec.file);
+		for (k = 0; k < i && !split; k++)
+			if (m->fds[k].rec.file == f->rec.file)
+				break;
+		if (!split && k < i) {
+			slot->entry = fs->slots[k].entry;
+		} else {
+			fd = open_fd(rs, f, &borrowed);
+			if (fd < 0)
+				return fd;
+			slot->entry = add_entry(fs, fd, borrowed);
+		}
+		fs->nr_slots++;
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------ locks */
+
+static void to_flock(const struct ckpt_rec_lock *l, struct flock *ret)
+{
+	*ret = (struct flock){
+		.l_type = (short)l->type,
+		.l_whence = SEEK_SET,
+		.l_start = l->start,
+		.l_len = l->end == INT64_MAX ? 0 : l->end - l->start + 1,
+	};
+}
+
+static int lock_failed(struct restore *rs, const struct ckpt_rec_lock *l, int code, pid_t holder)
+{
+	const struct ckpt_model_fd *f = ckpt_model_fd(rs->m, l->fd);
+	char who[128] = "another process";
+
+	if (code != -EAGAIN && code != -EACCES)
+		return ckpt_err_sys(rs->err, code, "fd %d: lock %s", l->fd, f->path);
+	if (holder > 0)
+		restore_name_owner(holder, who, sizeof(who));
+	return ckpt_err_set(rs->err, -EAGAIN, "fd %d: the lock it held on %s is held by %s now",
+			    l->fd, f->path ? f->path : "its file", who);
+}
+
+/* Locks of open files can be taken by the caller, the child shares them. */
+static int take_file_locks(struct restore *rs)
+{
+	struct restore_files *fs = rs->files;
+
+	for (size_t i = 0; i < rs->m->nr_locks; i++) {
+		const struct ckpt_rec_lock *l = &rs->m->locks[i];
+		const struct ckpt_model_fd *f = ckpt_model_fd(rs->m, l->fd);
+		int fd = fs->entries[fs->slots[f - rs->m->fds].entry].fd;
+		struct flock fl;
+		int r = 0;
+
+		to_flock(l, &fl);
+		if (l->kind == CKPT_LOCK_FLOCK)
+			r = flock(fd, (l->type == F_WRLCK ? LOCK_EX : LOCK_SH) | LOCK_NB);
+		else if (l->kind == CKPT_LOCK_OFD)
+			r = fcntl(fd, F_OFD_SETLK, &fl);
+		if (r < 0)
+			return lock_failed(rs, l, -errno, 0);
+	}
+	return 0;
+}
+
+static int take_posix_lock(struct restore *rs, const struct ckpt_rec_lock *l)
+{
+	struct remote *r = leader(rs);
+	struct flock fl;
+	long ret;
+	int e;
+
+	to_flock(l, &fl);
+	e = remote_write(r, rs->err, r->scratch, &fl, sizeof(fl));
+	if (!e)
+		e = remote_try(r, rs->err, SYS_fcntl,
+			       REMOTE_ARGS((uint64_t)l->fd, F_SETLK, r->scratch), &ret);
+	if (e || !ret)
+		return e;
+	fl.l_pid = 0;
+	if (!remote_try(r, rs->err, SYS_fcntl,
+			REMOTE_ARGS((uint64_t)l->fd, F_GETLK, r->scratch), &(long){ 0 }))
+		remote_read(r, rs->err, r->scratch, &fl, sizeof(fl));
+	return lock_failed(rs, l, (int)ret, fl.l_pid);
+}
+
+/* ------------------------------------------------------------ entry points */
+
+/* Numbers must fit, ours and the child's: entries lie above all of both. */
+static int choose_base(struct restore *rs)
+{
+	struct restore_files *fs = rs->files;
+	int base = STDERR_FILENO;
+
+	for (size_t i = 0; i < fs->nr_entries; i++)
+		if (fs->entries[i].fd > base)
+			base = fs->entries[i].fd;
+	if (fs->nr_slots && fs->slots[fs->nr_slots - 1].fd > base)
+		base = fs->slots[fs->nr_slots - 1].fd;
+	fs->base = base + 1;
+	return 0;
+}
+
+int restore_files_open(struct restore *rs)
+{
+	int r;
+
+	rs->files = alloc_files(rs->m);
+	if (!rs->files || !rs->files->entries || !rs->files->slots || !rs->files->vma_entry ||
+	    !rs->files->mapped || !rs->files->nameless || !rs->files->cuts)
+		return ckpt_err_set(rs->err, -ENOMEM, "no memory for the files of the process");
+	r = open_dirs(rs);
+	if (!r)
+		r = open_exe(rs);
+	if (!r)
+		r = open_all_mapped(rs);
+	if (!r)
+		r = open_fds(rs);
+	if (!r)
+		r = take_file_locks(rs);
+	return r ? r : choose_base(rs);
+}
+
+/* In the child.  @report is moved as soon as its number may be wanted for something else. */
+int restore_files_adopt(struct restore *rs, int *report, const char **ret_what)
+{
+	struct restore_files *fs = rs->files;
+	unsigned int base = (unsigned int)fs->base, end = base + (unsigned int)fs->nr_entries;
+	struct rlimit lim;
+
+	*ret_what = "raise the limit of open files";
+	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
+		return -errno;
+	if (lim.rlim_cur < end + 2) {
+		lim.rlim_cur = end + 2;
+		if (lim.rlim_max < lim.rlim_cur)
+			lim.rlim_max = lim.rlim_cur;
+		if (setrlimit(RLIMIT_NOFILE, &lim) < 0)
+			return -errno;
+	}
+	*ret_what = "move descriptors";
+	/* First, for its number may be one an entry moves to. */
+	if (dup2(*report, (int)end) < 0)
+		return -errno;
+	*report = (int)end;
+	for (size_t i = 0; i < fs->nr_entries; i++)
+		if (dup3(fs->entries[i].fd, fs->base + (int)i, O_CLOEXEC) < 0)
+			return -errno;
+	if (syscall(SYS_close_range, 0, base - 1, 0) < 0 ||
+	    syscall(SYS_close_range, end + 1, ~0U, 0) < 0)
+		return -errno;
+	for (size_t i = 0; i < fs->nr_slots; i++)
+		if (dup3(fs->base + (int)fs->slots[i].entry, fs->slots[i].fd,
+			 fs->slots[i].cloexec ? O_CLOEXEC : 0) < 0)
+			return -errno;
+	*ret_what = "change the root directory";
+	if (fs->root != NONE &&
+	    (fchdir(fs->base + (int)fs->root) < 0 || chroot(".") < 0))
+		return -errno;
+	*ret_what = "change the working directory";
+	if (fs->cwd != NONE && fchdir(fs->base + (int)fs->cwd) < 0)
+		return -errno;
+	return 0;
+}
+
+int restore_files_vma_fd(const struct restore *rs, size_t vma)
+{
+	size_t entry = rs->files->vma_entry[vma];
+
+	return entry == NONE ? -1 : rs->files->base + (int)entry;
+}
+
+int restore_files_exe_fd(const struct restore *rs)
+{
+	return rs->files->base + (int)rs->files->exe;
+}
+
+int restore_files_proc_fd(const struct restore *rs)
+{
+	return rs->files->base + (int)rs->files->proc;
+}
+
+int restore_files_finish(struct restore *rs)
+{
+	int r = remote_call(leader(rs), rs->err, "close descriptors used for the restore",
+			    SYS_close_range,
+			    REMOTE_ARGS((uint64_t)rs->files->base, ~0U, 0), NULL);
+
+	for (size_t i = 0; !r && i < rs->m->nr_locks; i++)
+		if (rs->m->locks[i].kind == CKPT_LOCK_POSIX)
+			r = take_posix_lock(rs, &rs->m->locks[i]);
+	return r;
+}
+
+int restore_files_commit(struct restore *rs)
+{
+	struct restore_files *fs = rs->files;
+
+	for (size_t i = 0; i < fs->nr_cuts; i++) {
+		const struct ckpt_model_fd *f = fs->cuts[i].f;
+		const int64_t ns = f->rec.id.mtime_ns;
+		const struct timespec times[2] = {
+			{ .tv_nsec = UTIME_OMIT },
+			{ .tv_sec = ns / (int64_t)NSEC_PER_SEC, .tv_nsec = ns % (int64_t)NSEC_PER_SEC },
+		};
+
+		if (ftruncate(fs->cuts[i].fd, (off_t)f->rec.id.size) < 0)
+			return ckpt_err_sys(rs->err, errno, "fd %d: cut %s back to %llu bytes",
+					    f->rec.fd, f->path, (unsigned long long)f->rec.id.size);
+		/* So that a second restore from the same image finds what it expects. */
+		futimens(fs->cuts[i].fd, times);
+	}
+	return 0;
+}

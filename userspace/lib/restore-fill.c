@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * restore-fill.c - page contents.
+ *
+ * Straight from the image's frame cache into the child.  process_vm_writev()
+ * where the mapping is writable; /proc/PID/mem, which like a debugger ignores
+ * the protection of private mappings, where it is not.
+ */
+#include <errno.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "restore-priv.h"
+
+/* Check for an interrupt and report progress about this often. */
+#define STEP	(64ULL << 20)
+
+struct fill {
+	struct restore *rs;
+	uint64_t done, total, said;
+};
+
+static const unsigned char zeros[RESTORE_PAGE];
+
+static int put(struct restore *rs, const struct ckpt_model_vma *v, uint64_t addr,
+	       const void *data, uint64_t len)
+{
+	const uint64_t late = CKPT_VMA_HUGETLB | CKPT_VMA_SHMEM;
+	const char *p = data;
+
+	if (!(v->rec.flags & (CKPT_VMA_WRITE | late)))
+		return remote_write(leader(rs), rs->err, addr, data, len);
+	while (len) {
+		struct iovec local = { (void *)(uintptr_t)p, len };
+		struct iovec remote = { (void *)(uintptr_t)addr, len };
+		ssize_t n = process_vm_writev(rs->pid, &local, 1, &remote, 1, 0);
+
+		if (n <= 0)
+			return ckpt_err_sys(rs->err, n < 0 ? errno : EIO, "fill memory at %#llx",
+					    (unsigned long long)addr);
+		p += n;
+		addr += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/* Fresh anonymous memory is zero already; a private page over a file is not. */
+static bool zero_by_itself(const struct ckpt_model_vma *v)
+{
+	return v->rec.flags & (CKPT_VMA_ANON | CKPT_VMA_SHMEM | CKPT_VMA_HUGETLB);
+}
+
+static int put_zeros(struct restore *rs, const struct ckpt_model_vma *v, uint64_t addr,
+		     uint64_t len)
+{
+	int r = 0;
+
+	if (zero_by_itself(v))
+		return 0;
+	for (; !r && len; addr += RESTORE_PAGE, len -= RESTORE_PAGE)
+		r = put(rs, v, addr, zeros, RESTORE_PAGE);
+	return r;
+}
+
+/* A run may cross mappings that were merged since, or never were one. */
+static int put_run(struct restore *rs, uint64_t addr, const char *data, uint64_t len)
+{
+	while (len) {
+		const struct ckpt_model_vma *v = ckpt_model_vma(rs->m, addr);
+		uint64_t part;
+		int r;
+
+		if (!v)
+			return ckpt_err_set(rs->err, -EBADMSG,
+					    "the image has a page at %#llx, where nothing is mapped",
+					    (unsigned long long)addr);
+		if (v->rec.flags & (CKPT_VMA_VDSO | CKPT_VMA_SPECIAL) ||
+		    ((v->rec.flags & CKPT_VMA_SHARED) &&
+		     !(v->rec.flags & (CKPT_VMA_SHMEM | CKPT_VMA_HUGETLB))))
+			return ckpt_err_set(rs->err, -EBADMSG,
+					    "the image has a page at %#llx, in memory that has its content elsewhere",
+					    (unsigned long long)addr);
+		part = v->rec.end - addr < len ? v->rec.end - addr : len;
+		r = data ? put(rs, v, addr, data, part) : put_zeros(rs, v, addr, part);
+		if (r)
+			return r;
+		if (data)
+			data += part;
+		addr += part;
+		len -= part;
+	}
+	return 0;
+}
+
+static int advance(struct fill *f, uint64_t len)
+{
+	const struct ckpt_restore_opts *o = f->rs->opts;
+
+	f->done += len;
+	if (f->done - f->said < STEP && f->done != f->total)
+		return 0;
+	f->said = f->done;
+	if (o->progress)
+		o->progress(f->done, f->total, o->arg);
+	return restore_interrupted(f->rs);
+}
+
+static int fill_run(struct fill *f, uint64_t i)
+{
+	struct restore *rs = f->rs;
+	const void *data = NULL;
+	struct image_run run;
+	uint64_t len;
+	int r = 0;
+
+	image_pages_get_run(rs->pages, i, &run);
+	len = run.npages * RESTORE_PAGE;
+	switch (run.kind) {
+	case IMAGE_RUN_FILE:
+		return 0;
+	case IMAGE_RUN_ZERO:
+		return put_run(rs, run.addr, NULL, len);
+	case IMAGE_RUN_DATA:
+		r = image_pages_borrow(rs->pages, i, rs->err, &data);
+		if (!r)
+			r = put_run(rs, run.addr, data, len);
+		return r ? r : advance(f, len);
+	default:
+		return ckpt_err_set(rs->err, -EOPNOTSUPP,
+				    "the image is a delta: its parents are needed");
+	}
+}
+
+int restore_fill(struct restore *rs)
+{
+	struct image_pages_stats stats;
+	struct fill f = { .rs = rs };
+	int r = 0;
+
+	image_pages_get_stats(rs->pages, &stats);
+	f.total = stats.data_pages * RESTORE_PAGE;
+	for (uint64_t i = 0; !r && i < stats.runs; i++)
+		r = fill_run(&f, i);
+	return r;
+}

@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * restore-mm.c - the address space of the child: emptied, then rebuilt.
+ *
+ *  1. restore_mm_empty(): a small area at an address that is free in both
+ *     layouts, ours and the program's, holds a syscall instruction and scratch
+ *     memory.  vdso and vvar move behind it, all else goes.
+ *  2. restore_mm_map(): every mapping with its final address and protection;
+ *     vdso and vvar move to where the program knows them.
+ *  3. restore-fill.c puts the contents in.
+ *  4. restore_mm_finish(): advice, locks, the numbers of the address space.
+ *  5. restore_mm_leave(): the area goes, last of all.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "restore-priv.h"
+
+/* Distance to other mappings: a stack grows up to this close. */
+#define GAP_MARGIN	(2ULL << 20)
+#define GAP_FIRST	(4ULL << 30)
+
+#define HUGE_SHIFT	26
+
+struct range {
+	uint64_t start, end;
+};
+
+struct layout {
+	struct range *ranges;
+	size_t nr;
+};
+
+/* ------------------------------------------------------------ a place to work from */
+
+static int add_special(struct restore *rs, const char *name, uint64_t start, uint64_t end)
+{
+	struct special *s;
+
+	if (strcmp(name, "[vdso]") && strncmp(name, "[vvar", 5))
+		return 0;
+	if (rs->nr_specials == NR_SPECIAL || strlen(name) >= sizeof(s->name))
+		return ckpt_err_set(rs->err, -EOPNOTSUPP, "this kernel's vdso is not understood");
+	s = &rs->specials[rs->nr_specials++];
+	strcpy(s->name, name);
+	s->start = start;
+	s->len = end - start;
+	return 0;
+}
+
+static int parse_maps(struct restore *rs, FILE *f, struct layout *l)
+{
+	uint64_t start, end;
+	size_t cap = 0;
+	char line[4400];
+
+	while (fgets(line, sizeof(line), f)) {
+		char *name = strrchr(line, ' ');
+		int r;
+
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64, &start, &end) != 2)
+			return ckpt_err_set(rs->err, -EIO, "/proc/%d/maps: %s", rs->pid, line);
+		if (start >= RESTORE_TASK_END)
+			continue;
+		if (l->nr == cap) {
+			struct range *p;
+
+			cap = cap ? 2 * cap : 64;
+			p = reallocarray(l->ranges, cap, sizeof(*p));
+			if (!p)
+				return ckpt_err_set(rs->err, -ENOMEM, "no memory");
+			l->ranges = p;
+		}
+		l->ranges[l->nr++] = (struct range){ start, end };
+		if (!name || name[1] != '[')
+			continue;
+		name[1 + strcspn(name + 1, "\n")] = 0;
+		r = add_special(rs, name + 1, start, end);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int read_layout(struct restore *rs, struct layout *l)
+{
+	char path[32];
+	FILE *f;
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", rs->pid);
+	f = fopen(path, "re");
+	if (!f)
+		return ckpt_err_sys(rs->err, errno, "%s", path);
+	r = parse_maps(rs, f, l);
+	fclose(f);
+	return r;
+}
+
+/* The end of what is in the way of [@at, @at + @size), 0 when nothing is. */
+static uint64_t obstacle(const struct restore *rs, const struct layout *l, uint64_t at,
+			 uint64_t size)
+{
+	uint64_t lo = at - GAP_MARGIN, hi = at + size + GAP_MARGIN;
+
+	for (size_t i = 0; i < rs->m->nr_vmas; i++)
+		if (rs->m->vmas[i].rec.start < hi && rs->m->vmas[i].rec.end > lo)
+			return rs->m->vmas[i].rec.end;
+	for (size_t i = 0; i < l->nr; i++)
+		if (l->ranges[i].start < hi && l->ranges[i].end > lo)
+			return l->ranges[i].end;
+	return 0;
+}
+
+static int find_gap(struct restore *rs, const struct layout *l, uint64_t size, uint64_t *ret)
+{
+	uint64_t at = GAP_FIRST, end;
+
+	while (at < RESTORE_TASK_END && size < RESTORE_TASK_END - at - GAP_MARGIN) {
+		end = obstacle(rs, l, at, size);
+		if (!end) {
+			*ret = at;
+			return 0;
+		}
+		at = end + GAP_MARGIN;
+	}
+	return ckpt_err_set(rs->err, -ENOMEM, "no free addresses for %llu bytes",
+			    (unsigned long long)size);
+}
+
+static int map_area(struct restore *rs)
+{
+	static const unsigned char code[] = { 0x0f, 0x05, 0x0f, 0x0b }; /* syscall; ud2 */
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+	struct remote *r = leader(rs);
+	int e;
+
+	e = remote_call(r, rs->err, "map the restorer's code", SYS_mmap,
+			REMOTE_ARGS(rs->area, AREA_CODE, PROT_READ | PROT_EXEC, (uint64_t)flags,
+				    ~0ULL, 0), NULL);
+	if (!e)
+		e = remote_call(r, rs->err, "map the restorer's memory", SYS_mmap,
+				REMOTE_ARGS(rs->area + AREA_CODE, AREA_SCRATCH,
+					    PROT_READ | PROT_WRITE, (uint64_t)flags, ~0ULL, 0),
+				NULL);
+	if (!e)
+		e = remote_write(r, rs->err, rs->area, code, sizeof(code));
+	if (e)
+		return e;
+	r->insn = rs->area;
+	r->scratch = rs->area + AREA_CODE;
+	r->scratch_len = AREA_SCRATCH;
+	return 0;
+}
+
+static int move_special(struct restore *rs, struct special *s, uint64_t to)
+{
+	char what[64];
+	int r;
+
+	snprintf(what, sizeof(what), "move %s to %#llx", s->name, (unsigned long long)to);
+	r = remote_call(leader(rs), rs->err, what, SYS_mremap,
+			REMOTE_ARGS(s->start, s->len, s->len, MREMAP_MAYMOVE | MREMAP_FIXED, to),
+			NULL);
+	if (!r)
+		s->start = to;
+	return r;
+}
+
+static int unmap(struct restore *rs, const char *what, uint64_t start, uint64_t end)
+{
+	return remote_call(leader(rs), rs->err, what, SYS_munmap,
+			   REMOTE_ARGS(start, end - start), NULL);
+}
+
+int restore_mm_empty(struct restore *rs)
+{
+	uint64_t at, end;
+	struct layout l = { 0 };
+	int r = read_layout(rs, &l);
+
+	if (!r)
+		r = find_gap(rs, &l, AREA_SIZE, &rs->area);
+	free(l.ranges);
+	if (!r)
+		r = map_area(rs);
+	if (!r)
+		r = restore_rseq_drop(rs);
+	if (r)
+		return r;
+	at = rs->area + AREA_CODE + AREA_SCRATCH;
+	end = rs->area + AREA_SIZE;
+	for (size_t i = 0; i < rs->nr_specials; i++) {
+		if (rs->specials[i].len > end - at)
+			return ckpt_err_set(rs->err, -EOPNOTSUPP,
+					    "this kernel's %s is larger than expected",
+					    rs->specials[i].name);
+		r = move_special(rs, &rs->specials[i], at);
+		if (r)
+			return r;
+		at += rs->specials[i].len;
+	}
+	r = unmap(rs, "unmap below the restorer", 0, rs->area);
+	return r ? r : unmap(rs, "unmap above the restorer", end, RESTORE_TASK_END);
+}
+
+/* ------------------------------------------------------------ mappings */
+
+static void name_vma(const struct ckpt_model_vma *v, const char *what, char *buf, size_t size)
+{
+	snprintf(buf, size, "%s %llx-%llx%s%s", what, (unsigned long long)v->rec.start,
+		 (unsigned long long)v->rec.end, v->path ? " " : "", v->path ? v->path : "");
+}
+
+static int prot_of(const struct ckpt_rec_vma *v)
+{
+	return (v->flags & CKPT_VMA_READ ? PROT_READ : 0) |
+	       (v->flags & CKPT_VMA_WRITE ? PROT_WRITE : 0) |
+	       (v->flags & CKPT_VMA_EXEC ? PROT_EXEC : 0);
+}
+
+/*
+ * Where contents cannot be written through the protection, it comes after
+ * them.  Elsewhere it can, and a mapping that never was writable is not charged.
+ */
+static bool protect_late(const struct ckpt_rec_vma *v)
+{
+	return (v->flags & (CKPT_VMA_HUGETLB | CKPT_VMA_SHMEM)) && !(v->flags & CKPT_VMA_WRITE);
+}
+
+static int map_at(struct restore *rs, const struct ckpt_model_vma *v, int flags, int fd,
+		  uint64_t offset)
+{
+	int prot = prot_of(&v->rec);
+	char what[256];
+
+	if (protect_late(&v->rec))
+		prot |= PROT_WRITE;
+	name_vma(v, "map", what, sizeof(what));
+	return remote_call(leader(rs), rs->err, what, SYS_mmap,
+			   REMOTE_ARGS(v->rec.start, v->rec.end - v->rec.start, (uint64_t)prot,
+				       (uint64_t)(flags | MAP_FIXED_NOREPLACE), (uint64_t)fd,
+				       offset), NULL);
+}
+
+static int huge_flags(const struct ckpt_rec_vma *v)
+{
+	return MAP_HUGETLB | __builtin_ctz(v->page_size) << HUGE_SHIFT;
+}
+
+static int map_special(struct restore *rs, const struct ckpt_model_vma *v)
+{
+	const char *name = v->rec.flags & CKPT_VMA_VDSO ? "[vdso]" : v->path ? v->path : "?";
+	uint64_t len = v->rec.end - v->rec.start;
+
+	for (size_t i = 0; i < rs->nr_specials; i++) {
+		struct special *s = &rs->specials[i];
+
+		if (strcmp(s->name, name))
+			continue;
+		if (s->len != len)
+			return ckpt_err_set(rs->err, -EOPNOTSUPP,
+					    "%s was %llu bytes long, this kernel's is %llu", name,
+					    (unsigned long long)len, (unsigned long long)s->len);
+		return move_special(rs, s, v->rec.start);
+	}
+	return ckpt_err_set(rs->err, -EOPNOTSUPP, "this kernel has no mapping %s", name);
+}
+
+/* ------------------------------------------------------------ shared anonymous memory */
+
+static bool same_object(const struct ckpt_model_vma *a, const struct ckpt_model_vma *b)
+{
+	return (a->rec.flags & b->rec.flags & CKPT_VMA_SHMEM) && a->rec.id.ino == b->rec.id.ino &&
+	       a->rec.id.dev == b->rec.id.dev;
+}
+
+static uint64_t object_size(const struct ckpt_model *m, const struct ckpt_model_vma *v,
+			    size_t *ret_users)
+{
+	uint64_t size = (v->rec.id.size + RESTORE_PAGE - 1) & ~(RESTORE_PAGE - 1);
+
+	*ret_users = 0;
+	for (size_t i = 0; i < m->nr_vmas; i++) {
+		const struct ckpt_rec_vma *o = &m->vmas[i].rec;
+
+		if (!same_object(&m->vmas[i], v))
+			continue;
+		++*ret_users;
+		if (o->pgoff + (o->end - o->start) > size)
+			size = o->pgoff + (o->end - o->start);
+	}
+	return size;
+}
+
+/*
+ * Several mappings of one object, or a part of one: the object is made as one
+ * mapping aside, opened by its entry in map_files, and mapped piece by piece.
+ */
+static int map_object(struct restore *rs, const struct ckpt_model_vma *first, uint64_t size)
+{
+	const struct layout area = { &(struct range){ rs->area, rs->area + AREA_SIZE }, 1 };
+	struct remote *r = leader(rs);
+	char name[80];
+	uint64_t at;
+	long fd;
+	int e = find_gap(rs, &area, size, &at);
+
+	if (!e)
+		e = remote_call(r, rs->err, "make shared memory", SYS_mmap,
+				REMOTE_ARGS(at, size, PROT_READ | PROT_WRITE,
+					    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE |
+					    MAP_FIXED_NOREPLACE, ~0ULL, 0), NULL);
+	snprintf(name, sizeof(name), "self/map_files/%llx-%llx", (unsigned long long)at,
+		 (unsigned long long)(at + size));
+	if (!e)
+		e = remote_write(r, rs->err, r->scratch, name, strlen(name) + 1);
+	if (!e)
+		e = remote_call(r, rs->err, "open shared memory", SYS_openat,
+				REMOTE_ARGS((uint64_t)restore_files_proc_fd(rs), r->scratch,
+					    O_RDWR | O_CLOEXEC), &fd);
+	for (size_t i = 0; !e && i < rs->m->nr_vmas; i++) {
+		const struct ckpt_model_vma *v = &rs->m->vmas[i];
+
+		if (same_object(v, first))
+			e = map_at(rs, v, MAP_SHARED, (int)fd, v->rec.pgoff);
+	}
+	if (!e)
+		e = remote_call(r, rs->err, "close shared memory", SYS_close,
+				REMOTE_ARGS((uint64_t)fd), NULL);
+	return e ? e : unmap(rs, "unmap shared memory", at, at + size);
+}
+
+static int map_shmem(struct restore *rs, size_t index)
+{
+	const struct ckpt_model_vma *v = &rs->m->vmas[index];
+	size_t users;
+	uint64_t size = object_size(rs->m, v, &users);
+
+	for (size_t i = 0; i < index; i++)
+		if (same_object(&rs->m->vmas[i], v))
+			return 0;	/* mapped with the first */
+	if (users == 1 && !v->rec.pgoff && size == v->rec.end - v->rec.start)
+		return map_at(rs, v, MAP_SHARED | MAP_ANONYMOUS |
+			      (v->rec.flags & CKPT_VMA_NORESERVE ? MAP_NORESERVE : 0), -1, 0);
+	if (size > RESTORE_TASK_END)
+		return ckpt_err_set(rs->err, -EINVAL, "shared memory of an impossible size");
+	return map_object(rs, v, size);
+}
+
+static int map_vma(struct restore *rs, size_t i)
+{
+	const struct ckpt_model_vma *v = &rs->m->vmas[i];
+	uint64_t f = v->rec.flags;
+	int flags = f & CKPT_VMA_SHARED ? MAP_SHARED : MAP_PRIVATE;
+	int fd = restore_files_vma_fd(rs, i);
+
+	if (f & (CKPT_VMA_VDSO | CKPT_VMA_SPECIAL))
+		return map_special(rs, v);
+	if (f & CKPT_VMA_NORESERVE)
+		flags |= MAP_NORESERVE;
+	if (f & CKPT_VMA_GROWSDOWN)
+		flags |= MAP_GROWSDOWN;
+	if (f & CKPT_VMA_HUGETLB)
+		return map_at(rs, v, flags | MAP_ANONYMOUS | huge_flags(&v->rec), -1, 0);
+	if (f & CKPT_VMA_SHMEM)
+		return map_shmem(rs, i);
+	if (fd >= 0)
+		return map_at(rs, v, flags, fd, v->rec.pgoff);
+	return map_at(rs, v, flags | MAP_ANONYMOUS, -1, 0);
+}
+
+/* ------------------------------------------------------------ advice */
+
+struct advice {
+	uint64_t flag;
+	int advice;
+};
+
+static int advise(struct restore *rs, const struct advice *table, size_t nr)
+{
+	char what[256];
+
+	for (size_t i = 0; i < rs->m->nr_vmas; i++) {
+		const struct ckpt_model_vma *v = &rs->m->vmas[i];
+
+		if (v->rec.flags & (CKPT_VMA_VDSO | CKPT_VMA_SPECIAL))
+			continue;
+		for (size_t k = 0; k < nr; k++) {
+			int r;
+
+			if (!(v->rec.flags & table[k].flag))
+				continue;
+			name_vma(v, "madvise", what, sizeof(what));
+			r = remote_call(leader(rs), rs->err, what, SYS_madvise,
+					REMOTE_ARGS(v->rec.start, v->rec.end - v->rec.start,
+						    (uint64_t)table[k].advice), NULL);
+			if (r)
+				return r;
+		}
+	}
+	return 0;
+}
+
+int restore_mm_map(struct restore *rs)
+{
+	/* Before the contents: it decides in which pages they are put. */
+	static const struct advice early[] = {
+		{ CKPT_VMA_HUGEPAGE, MADV_HUGEPAGE },
+		{ CKPT_VMA_NOHUGEPAGE, MADV_NOHUGEPAGE },
+	};
+	int r = 0;
+
+	if (rs->m->proc.flags & CKPT_PROC_THP_DISABLE)
+		r = remote_call(leader(rs), rs->err, "disable huge pages", SYS_prctl,
+				REMOTE_ARGS(PR_SET_THP_DISABLE, 1), NULL);
+	for (size_t i = 0; !r && i < rs->m->nr_vmas; i++)
+		r = map_vma(rs, i);
+	return r ? r : advise(rs, early, sizeof(early) / sizeof(*early));
+}
+
+/* ------------------------------------------------------------ the rest */
+
+static int protect_and_lock(struct restore *rs)
+{
+	char what[256];
+	int r = 0;
+
+	for (size_t i = 0; !r && i < rs->m->nr_vmas; i++) {
+		const struct ckpt_model_vma *v = &rs->m->vmas[i];
+		uint64_t len = v->rec.end - v->rec.start;
+
+		if (protect_late(&v->rec)) {
+			name_vma(v, "protect", what, sizeof(what));
+			r = remote_call(leader(rs), rs->err, what, SYS_mprotect,
+					REMOTE_ARGS(v->rec.start, len,
+						    (uint64_t)prot_of(&v->rec)), NULL);
+		}
+		if (r || !(v->rec.flags & CKPT_VMA_LOCKED))
+			continue;
+		name_vma(v, "lock", what, sizeof(what));
+		r = remote_call(leader(rs), rs->err, what, SYS_mlock2,
+				REMOTE_ARGS(v->rec.start, len,
+					    v->rec.flags & CKPT_VMA_LOCKONFAULT ? MLOCK_ONFAULT : 0),
+				NULL);
+	}
+	if (r || !(rs->m->mm.def_flags & CKPT_VMA_LOCKED))
+		return r;
+	return remote_call(leader(rs), rs->err, "lock future mappings", SYS_mlockall,
+			   REMOTE_ARGS(MCL_FUTURE | (rs->m->mm.def_flags & CKPT_VMA_LOCKONFAULT ?
+						     MCL_ONFAULT : 0)), NULL);
+}
+
+static int set_mm_numbers(struct restore *rs)
+{
+	const struct ckpt_rec_mm *mm = &rs->m->mm;
+	struct remote *r = leader(rs);
+	struct prctl_mm_map map = {
+		.start_code = mm->start_code, .end_code = mm->end_code,
+		.start_data = mm->start_data, .end_data = mm->end_data,
+		.start_brk = mm->start_brk, .brk = mm->brk,
+		.start_stack = mm->start_stack,
+		.arg_start = mm->arg_start, .arg_end = mm->arg_end,
+		.env_start = mm->env_start, .env_end = mm->env_end,
+		.auxv_size = mm->auxv_len,
+		.exe_fd = (uint32_t)restore_files_exe_fd(rs),
+	};
+	uint64_t auxv = r->scratch + sizeof(map);
+	int e;
+
+	if (mm->auxv_len > AREA_SCRATCH / 2)
+		return ckpt_err_set(rs->err, -EINVAL, "auxiliary vector of an impossible size");
+	memcpy(&map.auxv, &auxv, sizeof(auxv));
+	e = remote_write(r, rs->err, auxv, rs->m->auxv, mm->auxv_len);
+	if (!e)
+		e = remote_write(r, rs->err, r->scratch, &map, sizeof(map));
+	return e ? e : remote_call(r, rs->err, "set addresses of code, data, heap and executable",
+				   SYS_prctl, REMOTE_ARGS(PR_SET_MM, PR_SET_MM_MAP, r->scratch,
+							  sizeof(map), 0), NULL);
+}
+
+int restore_mm_finish(struct restore *rs)
+{
+	static const struct advice late[] = {
+		{ CKPT_VMA_SEQ_READ, MADV_SEQUENTIAL },
+		{ CKPT_VMA_RAND_READ, MADV_RANDOM },
+		{ CKPT_VMA_DONTFORK, MADV_DONTFORK },
+		{ CKPT_VMA_DONTDUMP, MADV_DONTDUMP },
+		{ CKPT_VMA_WIPEONFORK, MADV_WIPEONFORK },
+		{ CKPT_VMA_MERGEABLE, MADV_MERGEABLE },
+	};
+	int r = advise(rs, late, sizeof(late) / sizeof(*late));
+
+	for (size_t i = 0; !r && i < rs->nr_specials; i++) {
+		uint64_t at = rs->specials[i].start;
+
+		/* One the program had unmapped. */
+		if (at >= rs->area && at < rs->area + AREA_SIZE)
+			r = unmap(rs, "unmap a part of the vdso", at, at + rs->specials[i].len);
+	}
+	if (!r)
+		r = set_mm_numbers(rs);
+	if (!r)
+		r = protect_and_lock(rs);
+	if (!r)
+		r = remote_call(leader(rs), rs->err, "set the personality", SYS_personality,
+				REMOTE_ARGS(rs->m->proc.personality), NULL);
+	return r;
+}
+
+int restore_mm_leave(struct restore *rs)
+{
+	return unmap(rs, "unmap the restorer", rs->area, rs->area + AREA_CODE + AREA_SCRATCH);
+}

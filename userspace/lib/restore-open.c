@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * restore-open.c - open one file of the program, and tell whether it is the one
+ * it was.
+ *
+ * A regular file is the same when size and modification time are, to the
+ * nanosecond.  Device and inode numbers are not asked: device numbers of many
+ * file systems change with each boot, and a copy that kept its time holds the
+ * same bytes.  An ELF file of the same size and build identity is the same,
+ * whatever its time says.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "restore-priv.h"
+#include "util.h"
+
+/* Flags that F_GETFL shows and open() would take amiss or act on. */
+#define NOT_FOR_OPEN	(O_CREAT | O_EXCL | O_TRUNC | O_ASYNC | (O_TMPFILE & ~O_DIRECTORY))
+
+/* Where to look for @path; a new string. */
+char *restore_map_path(const struct restore *rs, const char *path)
+{
+	const struct ckpt_restore_opts *o = rs->opts;
+	char *mapped;
+
+	for (size_t i = 0; i < o->nr_paths; i++) {
+		size_t len = strlen(o->paths[i].from);
+
+		while (len > 1 && o->paths[i].from[len - 1] == '/')
+			len--;
+		if (strncmp(path, o->paths[i].from, len) || (path[len] && path[len] != '/'))
+			continue;
+		if (asprintf(&mapped, "%s%s", o->paths[i].to, path + len) < 0)
+			return NULL;
+		return mapped;
+	}
+	return strdup(path);
+}
+
+static int open_below(int root, const char *path, int flags, mode_t mode)
+{
+	struct open_how how = {
+		.flags = (uint64_t)flags,
+		.mode = mode,
+		.resolve = RESOLVE_IN_ROOT,
+	};
+
+	if (root < 0)
+		return open(path, flags, mode);
+	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+}
+
+/*
+ * Open @path, in the program's root @root when that is not ours (-1), as @flags
+ * of F_GETFL say.  The type must be the recorded one.
+ */
+int restore_open(struct restore *rs, int root, const char *thing, const char *path,
+		 const struct ckpt_file_id *id, int flags, struct opened *ret)
+{
+	char *mapped;
+	int fd, r = 0;
+
+	if (!path)
+		return ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: has no path", thing);
+	mapped = restore_map_path(rs, path);
+	if (!mapped)
+		return ckpt_err_set(rs->err, -ENOMEM, "no memory");
+	flags = (flags & ~NOT_FOR_OPEN) | O_CLOEXEC | O_NOCTTY;
+	if (S_ISDIR(id->mode))
+		flags |= O_DIRECTORY;
+	fd = open_below(root, mapped, flags, 0);
+	if (fd < 0) {
+		r = ckpt_err_sys(rs->err, errno, "%s: open %s", thing, mapped);
+		if (r == -ENOENT)
+			ckpt_err_hint(rs->err,
+				      "put it back, or say where it is now with --remap");
+	} else if (fstat(fd, &ret->st) < 0) {
+		r = ckpt_err_sys(rs->err, errno, "%s: stat %s", thing, mapped);
+	} else if ((ret->st.st_mode & S_IFMT) != (id->mode & S_IFMT)) {
+		r = ckpt_err_set(rs->err, -ESTALE, "%s: %s is not the kind of file it was",
+				 thing, mapped);
+	} else if ((S_ISCHR(id->mode) || S_ISBLK(id->mode)) && ret->st.st_rdev != id->rdev) {
+		r = ckpt_err_set(rs->err, -ESTALE, "%s: %s was device %u:%u and is now %u:%u",
+				 thing, mapped, major(id->rdev), minor(id->rdev),
+				 major(ret->st.st_rdev), minor(ret->st.st_rdev));
+	}
+	free(mapped);
+	if (r && fd >= 0)
+		close(fd);
+	ret->fd = r ? -1 : fd;
+	return r;
+}
+
+static int64_t mtime_ns(const struct stat *st)
+{
+	return (int64_t)st->st_mtim.tv_sec * (int64_t)NSEC_PER_SEC + st->st_mtim.tv_nsec;
+}
+
+bool restore_unchanged(const struct ckpt_file_id *id, const struct stat *st)
+{
+	return (uint64_t)st->st_size == id->size && mtime_ns(st) == id->mtime_ns;
+}
+
+static void time_text(int64_t ns, char *buf, size_t size)
+{
+	time_t sec = (time_t)(ns / (int64_t)NSEC_PER_SEC);
+	char day[32];
+	struct tm tm;
+
+	if (!gmtime_r(&sec, &tm) || !strftime(day, sizeof(day), "%F %T", &tm))
+		snprintf(day, sizeof(day), "%lld", (long long)sec);
+	snprintf(buf, size, "%s.%09lld UTC", day, (long long)(ns % (int64_t)NSEC_PER_SEC));
+}
+
+/* The error that tells both identities apart. */
+int restore_file_differs(struct restore *rs, const char *thing, const char *path,
+			 const struct ckpt_file_id *id, const struct stat *st, const char *how)
+{
+	char was[64], is[64];
+
+	time_text(id->mtime_ns, was, sizeof(was));
+	time_text(mtime_ns(st), is, sizeof(is));
+	return ckpt_err_set(rs->err, -ESTALE,
+			    "%s: %s %s: was %llu bytes of %s (inode %llu), is %llu bytes of %s (inode %llu)",
+			    thing, path, how, (unsigned long long)id->size, was,
+			    (unsigned long long)id->ino, (unsigned long long)st->st_size, is,
+			    (unsigned long long)st->st_ino);
+}
+
+/* A file that must not have changed. */
+int restore_same_file(struct restore *rs, const char *thing, const char *path,
+		      const struct ckpt_file_id *id, const struct opened *o)
+{
+	const struct meta_file *mf = meta_files_find(&rs->meta, path);
+	char build_id[META_BUILD_ID + 1];
+	int r;
+
+	if (restore_unchanged(id, &o->st))
+		return 0;
+	if (mf && mf->build_id[0] && (uint64_t)o->st.st_size == id->size) {
+		meta_build_id(o->fd, build_id);
+		if (!strcmp(build_id, mf->build_id))
+			return 0;
+	}
+	r = restore_file_differs(rs, thing, path, id, &o->st, "has changed since the snapshot");
+	ckpt_err_hint(rs->err, "put the old file back, or say where it is with --remap");
+	return r;
+}
+
+/* A new open file of the same inode. */
+int restore_reopen(int fd, int flags)
+{
+	char link[40];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return open(link, (flags & ~NOT_FOR_OPEN) | O_CLOEXEC | O_NOCTTY);
+}
+
+/* A file without a name on the file system of @path; any other when that fails. */
+static int make_nameless(struct restore *rs, int root, const char *path, mode_t mode)
+{
+	char *mapped = restore_map_path(rs, path ? path : "/tmp/x");
+	char *slash;
+	int fd = -1;
+
+	if (!mapped)
+		return -1;
+	slash = strrchr(mapped, '/');
+	if (slash) {
+		slash[slash == mapped] = 0;
+		fd = open_below(root, mapped, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, mode);
+	}
+	free(mapped);
+	if (fd < 0)
+		fd = open("/tmp", O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, mode);
+	return fd;
+}
+
+/*
+ * A deleted file gets a new inode, without a name as before, with the content
+ * the image carries.
+ */
+int restore_open_deleted(struct restore *rs, int root, const char *thing, uint32_t file,
+			 const struct ckpt_file_id *id, const char *path, int *ret_fd)
+{
+	int section = image_find(rs->opts->image, IMAGE_META, (uint32_t)rs->m->proc.pid,
+				 META_SUB_DELETED + file);
+	size_t len = 0;
+	void *data;
+	int fd, r;
+
+	if (section < 0)
+		return ckpt_err_set(rs->err, -ENODATA,
+				    "%s: %s was deleted, and the image does not hold its content",
+				    thing, path ? path : "(no name)");
+	r = image_load(rs->opts->image, (uint32_t)section, rs->err, &data, &len);
+	if (r)
+		return r;
+	fd = make_nameless(rs, root, path, id->mode & 07777);
+	if (fd < 0)
+		r = ckpt_err_sys(rs->err, errno, "%s: make a file without a name in place of %s",
+				 thing, path ? path : "a deleted one");
+	if (!r)
+		r = util_write_full(fd, data, len);
+	if (!r && ftruncate(fd, (off_t)id->size) < 0)
+		r = -errno;
+	if (!r && (fchown(fd, id->uid, id->gid) < 0 || fchmod(fd, id->mode & 07777) < 0))
+		r = -errno;
+	if (r)
+		ckpt_err_sys(rs->err, r, "%s: content of the deleted file %s", thing,
+			     path ? path : "");
+	free(data);
+	if (r && fd >= 0)
+		close(fd);
+	*ret_fd = r ? -1 : fd;
+	return r;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * restore-priv.h - what the parts of the restore engine share.
+ *
+ *	restore.c		the order of things, and the way back
+ *	restore-check.c		what can be known to fail before anything is done
+ *	restore-open.c		one file: open it, and is it the one it was?
+ *	restore-files.c		all files: descriptors, mappings, directories, locks
+ *	restore-stub.c		the child: right number, right files, nothing else
+ *	restore-mm.c		its address space, empty and rebuilt
+ *	restore-fill.c		page contents
+ *	restore-thread.c	threads and what belongs to each
+ *	restore-creds.c		credentials
+ *	restore-signal.c	signal actions, pending signals, timers
+ *	restore-regs.c		registers, calls in progress
+ *	restore-wait.c		standing in for the program
+ *
+ * struct restore lives on the stack of ckpt_restore_run().  Each part has one
+ * or two entry points that are called in the order of restore.c; each returns 0
+ * or -errno with the text in rs->err.
+ */
+#ifndef CKPT_LIB_RESTORE_PRIV_H
+#define CKPT_LIB_RESTORE_PRIV_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "image.h"
+#include "meta.h"
+#include "remote.h"
+#include "restore.h"
+#include "state.h"
+
+#define RESTORE_PAGE		4096ULL
+#define RESTORE_TASK_END	0x7ffffffff000ULL
+#define NSEC_PER_SEC		1000000000ULL
+
+/* The restorer area in the child: one page of code, then scratch memory. */
+#define AREA_CODE		RESTORE_PAGE
+#define AREA_SCRATCH		(512ULL << 10)
+/* Behind it, room where vdso and vvar wait while the old mappings go. */
+#define AREA_SPECIAL		(256ULL << 10)
+#define AREA_SIZE		(AREA_CODE + AREA_SCRATCH + AREA_SPECIAL)
+
+struct restore_files;
+
+/* What the kernel installed in the stub: vdso, vvar. */
+struct special {
+	char name[24];
+	uint64_t start;
+	uint64_t len;
+};
+
+#define NR_SPECIAL	8
+
+struct restore_thread {
+	const struct ckpt_model_thread *t;
+	struct remote remote;
+	bool there;		/* cloned, to be reaped on failure */
+	uint64_t rseq_cs;	/* see restore-thread.c */
+	long restarted;		/* result of the call made anew, see restore-regs.c */
+	bool has_restarted;
+};
+
+struct restore {
+	const struct ckpt_restore_opts *opts;
+	struct ckpt_err *err;
+	struct ckpt_model *m;
+	struct image_pages *pages;
+	struct meta_files meta;
+
+	struct restore_files *files;
+
+	pid_t pid;		/* of the child; 0: none yet */
+	int mem;		/* its /proc/PID/mem */
+	struct restore_thread *threads;	/* m->nr_threads, leader first */
+	uint64_t area;
+	struct special specials[NR_SPECIAL];
+	size_t nr_specials;
+	int64_t mono_offset;	/* of the child's clocks, a time namespace; else 0 */
+	int64_t boot_offset;
+	sigset_t old_mask;	/* of the caller */
+};
+
+static inline struct remote *leader(struct restore *rs)
+{
+	return &rs->threads[0].remote;
+}
+
+static inline struct timespec to_timespec(uint64_t ns)
+{
+	return (struct timespec){ .tv_sec = (time_t)(ns / NSEC_PER_SEC),
+				  .tv_nsec = (long)(ns % NSEC_PER_SEC) };
+}
+
+static inline uint64_t now_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/* restore.c */
+int restore_run(const struct ckpt_restore_opts *opts, const sigset_t *old_mask,
+		struct ckpt_err *err, pid_t *ret_pid);
+
+/* restore-check.c */
+int restore_check(struct restore *rs);
+/* "python3, /usr/bin/python3.11" for the process that has thread number @tid. */
+void restore_name_owner(pid_t tid, char *buf, size_t size);
+/* Whether the user asked to stop. */
+int restore_interrupted(struct restore *rs);
+
+/* restore-open.c: see there. */
+struct opened {
+	int fd;
+	struct stat st;
+};
+
+char *restore_map_path(const struct restore *rs, const char *path);
+int restore_open(struct restore *rs, int root, const char *thing, const char *path,
+		 const struct ckpt_file_id *id, int flags, struct opened *ret);
+int restore_same_file(struct restore *rs, const char *thing, const char *path,
+		      const struct ckpt_file_id *id, const struct opened *o);
+bool restore_unchanged(const struct ckpt_file_id *id, const struct stat *st);
+int restore_file_differs(struct restore *rs, const char *thing, const char *path,
+			 const struct ckpt_file_id *id, const struct stat *st, const char *how);
+int restore_open_deleted(struct restore *rs, int root, const char *thing, uint32_t file,
+			 const struct ckpt_file_id *id, const char *path, int *ret_fd);
+int restore_reopen(int fd, int flags);
+
+/* restore-files.c */
+int restore_files_open(struct restore *rs);
+void restore_files_close(struct restore *rs);		/* our copies; what was done stays */
+/* In the child, only system calls; @report is moved too.  0, or -errno and what it was about. */
+int restore_files_adopt(struct restore *rs, int *report, const char **ret_what);
+/* Number of the descriptor for a mapping in the child; -1 when it needs none. */
+int restore_files_vma_fd(const struct restore *rs, size_t vma);
+int restore_files_exe_fd(const struct restore *rs);
+int restore_files_proc_fd(const struct restore *rs);
+/* Close what only the rebuilding needed, then take POSIX locks. */
+int restore_files_finish(struct restore *rs);
+/* Cut grown files back: the one step that cannot be undone. */
+int restore_files_commit(struct restore *rs);
+
+/* restore-stub.c */
+int restore_stub_start(struct restore *rs);
+void restore_stub_kill(struct restore *rs);
+
+/* restore-mm.c */
+int restore_mm_empty(struct restore *rs);
+int restore_mm_map(struct restore *rs);
+int restore_mm_finish(struct restore *rs);
+int restore_mm_leave(struct restore *rs);
+
+/* restore-fill.c */
+int restore_fill(struct restore *rs);
+
+/* restore-thread.c */
+int restore_threads_make(struct restore *rs);
+int restore_threads_set(struct restore *rs);
+int restore_rseq_drop(struct restore *rs);
+int restore_rseq_finish(struct restore *rs);
+
+/* restore-creds.c */
+int restore_creds(struct restore *rs);
+int restore_limits(struct restore *rs);
+
+/* restore-signal.c */
+int restore_sigactions(struct restore *rs);
+int restore_timers_make(struct restore *rs);
+int restore_sigpending(struct restore *rs);
+int restore_timers_arm(struct restore *rs);
+
+/* restore-regs.c */
+int restore_calls(struct restore *rs);
+int restore_regs(struct restore *rs);
+
+/* restore-wait.c has only public entries. */
+
+#endif

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * restore-wait.c - stand in for a restored program until it ends.
+ *
+ * Whoever waits for the caller waits for the program, whoever signals the
+ * caller means the program.  All signals are blocked and taken one at a time:
+ *  - SIGCHLD: ask what became of the program; stop when it stopped.
+ *  - what the terminal sent to the whole foreground process group has reached
+ *    a program of the same group already: not forwarded;
+ *  - any other is sent on.
+ * A program that leads a process group of its own gets the terminal when we
+ * have it, as from a shell.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "restore-priv.h"
+
+struct standin {
+	pid_t pid;
+	pid_t pgid;
+	int tty;		/* ours to give to the program, else -1 */
+};
+
+static int find_terminal(pid_t pgid)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (pgid != getpgrp() && tcgetpgrp(fd) == getpgrp() &&
+		    getsid(pgid) == getsid(0))
+			return fd;
+	return -1;
+}
+
+static void give_terminal(const struct standin *s, pid_t pgid)
+{
+	/* SIGTTOU, which a background process gets for this, is blocked. */
+	if (s->tty >= 0)
+		tcsetpgrp(s->tty, pgid);
+}
+
+/* The program stopped: so do we, by the same signal, until someone goes on. */
+static void stop_too(const struct standin *s, int sig)
+{
+	const struct sigaction dfl = { .sa_handler = SIG_DFL };
+	const struct timespec now = { 0 };
+	siginfo_t info = { 0 };
+	struct sigaction old;
+	sigset_t one, cont;
+
+	give_terminal(s, getpgrp());
+	sigaction(sig, &dfl, &old);
+	raise(sig);
+	sigemptyset(&one);
+	sigaddset(&one, sig);
+	/* Delivered here; SIGSTOP at raise() already. */
+	pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+	pthread_sigmask(SIG_BLOCK, &one, NULL);
+	sigaction(sig, &old, NULL);
+	give_terminal(s, s->pgid);
+	/* A SIGCONT to the whole group has reached the program too: not twice. */
+	sigemptyset(&cont);
+	sigaddset(&cont, SIGCONT);
+	sigtimedwait(&cont, NULL, &now);
+	if (waitid(P_PID, (id_t)s->pid, &info, WCONTINUED | WNOHANG) < 0 || !info.si_pid)
+		kill(s->pid, SIGCONT);
+}
+
+/* 1: it has ended. */
+static int look(const struct standin *s, struct ckpt_err *err, int *ret_status)
+{
+	for (;;) {
+		int status;
+		pid_t got = waitpid(s->pid, &status, WNOHANG | WUNTRACED);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return ckpt_err_sys(err, errno, "wait for process %d", s->pid);
+		if (!got)
+			return 0;
+		if (!WIFSTOPPED(status)) {
+			*ret_status = status;
+			return 1;
+		}
+		stop_too(s, WSTOPSIG(status));
+	}
+}
+
+static void forward(const struct standin *s, const siginfo_t *info)
+{
+	/* From the terminal, to all of its foreground group. */
+	if (info->si_code == SI_KERNEL && s->pgid == getpgrp())
+		return;
+	if (info->si_pid == s->pid && info->si_code <= 0)
+		return;		/* the program's own, to its parent */
+	kill(s->pid, info->si_signo);
+}
+
+static int attend(const struct standin *s, struct ckpt_err *err, int *ret_status)
+{
+	sigset_t full;
+	int r;
+
+	sigfillset(&full);
+	for (;;) {
+		siginfo_t info;
+
+		r = look(s, err, ret_status);
+		if (r)
+			return r < 0 ? r : 0;
+		if (sigwaitinfo(&full, &info) < 0) {
+			if (errno == EINTR)
+				continue;
+			return ckpt_err_sys(err, errno, "wait for signals");
+		}
+		if (info.si_signo != SIGCHLD)
+			forward(s, &info);
+	}
+}
+
+int ckpt_restore_foreground(const struct ckpt_restore_opts *opts, struct ckpt_err *err,
+			    int *ret_status)
+{
+	struct standin s = { .tty = -1 };
+	sigset_t full, old;
+	int r;
+
+	/* From before there is a program: no signal may fall between. */
+	sigfillset(&full);
+	pthread_sigmask(SIG_SETMASK, &full, &old);
+	r = restore_run(opts, &old, err, &s.pid);
+	if (!r) {
+		s.pgid = getpgid(s.pid);
+		s.tty = find_terminal(s.pgid);
+		give_terminal(&s, s.pgid);
+		r = attend(&s, err, ret_status);
+		give_terminal(&s, getpgrp());
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r;
+}
+
+void ckpt_restore_end_like(int status)
+{
+	const struct rlimit none = { 0, 0 };
+	sigset_t set;
+
+	if (WIFEXITED(status))
+		exit(WEXITSTATUS(status));
+	/* The program has left its core already. */
+	setrlimit(RLIMIT_CORE, &none);
+	signal(WTERMSIG(status), SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, WTERMSIG(status));
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	raise(WTERMSIG(status));
+	exit(128 + WTERMSIG(status));
+}

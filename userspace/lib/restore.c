@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * restore.c - the order of things, and the way back.
+ *
+ * Two rules order the steps: what needs the privileges of the caller comes
+ * before the program's credentials, and what can fail comes before what cannot
+ * be undone.  The process runs no instruction of its own before the last step,
+ * so until then killing it leaves nothing behind.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "restore-priv.h"
+
+/* ------------------------------------------------------------ what to restore */
+
+static int load_state(struct restore *rs, uint32_t owner)
+{
+	struct image *img = rs->opts->image;
+	int section = image_find(img, IMAGE_STATE, owner, 0);
+	size_t len;
+	void *data;
+	int r;
+
+	if (section < 0)
+		return ckpt_err_set(rs->err, -ENOENT, "%s: has no state of process %u",
+				    image_label(img), owner);
+	r = image_load(img, (uint32_t)section, rs->err, &data, &len);
+	if (r)
+		return r;
+	r = ckpt_model_parse(data, len, rs->err, &rs->m);
+	free(data);
+	return r;
+}
+
+static int load_meta(struct restore *rs, uint32_t owner)
+{
+	struct image *img = rs->opts->image;
+	int section = image_find(img, IMAGE_META, owner, IMAGE_META_FILES);
+	size_t len;
+	void *data;
+	int r;
+
+	if (section < 0)
+		return 0;	/* the records alone will do */
+	r = image_load(img, (uint32_t)section, rs->err, &data, &len);
+	if (r)
+		return r;
+	r = meta_files_parse(data, len, rs->err, &rs->meta);
+	free(data);
+	return r;
+}
+
+static int load(struct restore *rs)
+{
+	struct image *img = rs->opts->image;
+	const struct image_info *info = image_get_info(img);
+	uint32_t owner = rs->opts->owner ? rs->opts->owner : info->pid;
+	int section, r;
+
+	if (image_info_is_delta(info))
+		return ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: is a delta: its parents are needed",
+				    image_label(img));
+	r = load_state(rs, owner);
+	if (!r)
+		r = load_meta(rs, owner);
+	if (r)
+		return r;
+	section = image_find(img, IMAGE_PAGES, owner, 0);
+	if (section < 0)
+		return ckpt_err_set(rs->err, -ENOENT, "%s: has no memory of process %u",
+				    image_label(img), owner);
+	r = image_pages_open(img, (uint32_t)section, rs->err, &rs->pages);
+	if (r)
+		return r;
+	rs->threads = calloc(rs->m->nr_threads, sizeof(*rs->threads));
+	if (!rs->threads)
+		return ckpt_err_set(rs->err, -ENOMEM, "no memory");
+	for (size_t i = 0; i < rs->m->nr_threads; i++)
+		rs->threads[i].t = &rs->m->threads[i];
+	return 0;
+}
+
+/* ------------------------------------------------------------ steps */
+
+static int set_process(struct restore *rs)
+{
+	if (!(rs->m->proc.flags & CKPT_PROC_SUBREAPER))
+		return 0;
+	return remote_call(leader(rs), rs->err, "adopt orphans", SYS_prctl,
+			   REMOTE_ARGS(PR_SET_CHILD_SUBREAPER, 1), NULL);
+}
+
+/* The point of no return is the first thread that goes. */
+static int release(struct restore *rs)
+{
+	int r = 0;
+
+	if ((rs->m->proc.flags & CKPT_PROC_STOPPED) && kill(rs->pid, SIGSTOP) < 0)
+		return ckpt_err_sys(rs->err, errno, "stop process %d", rs->pid);
+	for (size_t i = rs->m->nr_threads; !r && i-- > 0;)
+		r = remote_release(&rs->threads[i].remote, rs->err);
+	return r;
+}
+
+static int rebuild(struct restore *rs)
+{
+	static int (* const steps[])(struct restore *rs) = {
+		load,			/* nothing is touched so far */
+		restore_check,
+		restore_files_open,
+		restore_stub_start,	/* now there is a process, */
+		restore_mm_empty,
+		restore_mm_map,
+		restore_fill,
+		restore_mm_finish,
+		restore_threads_make,
+		restore_sigactions,
+		restore_timers_make,
+		restore_threads_set,
+		set_process,
+		restore_files_finish,
+		restore_creds,		/* which loses its privileges here, */
+		restore_sigpending,
+		restore_limits,
+		restore_calls,		/* and time begins to count for it */
+		restore_timers_arm,
+		restore_mm_leave,
+		restore_regs,
+		restore_rseq_finish,
+		restore_files_commit,	/* cannot be undone */
+		release,
+	};
+	int r = 0;
+
+	for (size_t i = 0; !r && i < sizeof(steps) / sizeof(*steps); i++) {
+		r = steps[i](rs);
+		if (!r)
+			r = i + 2 < sizeof(steps) / sizeof(*steps) ? restore_interrupted(rs) : 0;
+	}
+	return r;
+}
+
+static void clean_up(struct restore *rs)
+{
+	if (rs->mem >= 0)
+		close(rs->mem);
+	restore_files_close(rs);
+	image_pages_close(rs->pages);
+	meta_files_free(&rs->meta);
+	free(rs->threads);
+	ckpt_model_free(rs->m);
+}
+
+/* With all signals blocked; @old_mask tells which of them the caller wants to hear. */
+int restore_run(const struct ckpt_restore_opts *opts, const sigset_t *old_mask,
+		struct ckpt_err *err, pid_t *ret_pid)
+{
+	struct ckpt_err own = CKPT_ERR_INIT;
+	struct restore rs = { .opts = opts, .err = err ? err : &own, .mem = -1 };
+	struct rlimit old, all;
+	int r;
+
+	rs.old_mask = *old_mask;
+	getrlimit(RLIMIT_NOFILE, &old);
+	all = old;
+	all.rlim_cur = all.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &all);
+
+	r = rebuild(&rs);
+	if (r)
+		restore_stub_kill(&rs);
+	else
+		*ret_pid = rs.pid;
+
+	clean_up(&rs);
+	setrlimit(RLIMIT_NOFILE, &old);
+	return r;
+}
+
+int ckpt_restore_run(const struct ckpt_restore_opts *opts, struct ckpt_err *err, pid_t *ret_pid)
+{
+	sigset_t full, old;
+	int r;
+
+	sigfillset(&full);
+	pthread_sigmask(SIG_SETMASK, &full, &old);
+	r = restore_run(opts, &old, err, ret_pid);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r;
+}

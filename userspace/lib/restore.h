@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * restore.h - bring a process back from an image.
+ *
+ * Userspace alone: neither the module nor its device is needed.  The caller
+ * needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE (process numbers) and what the
+ * program's own state asks for (credentials, limits, priorities).
+ *
+ * Either the process runs as it was at the snapshot, or there
+ * is an error and nothing is left behind; files that grew are cut back as the
+ * very last step.
+ */
+#ifndef CKPT_LIB_RESTORE_H
+#define CKPT_LIB_RESTORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+
+struct image;
+struct ckpt_model;
+
+/* Give descriptor @fd of the program @path to use instead of what it had. */
+struct ckpt_restore_fd {
+	int fd;
+	const char *path;
+};
+
+/* Look for what was below @from below @to. */
+struct ckpt_restore_path {
+	const char *from;
+	const char *to;
+};
+
+/**
+ * struct ckpt_restore_opts - what to restore, and how
+ * @image: where from; open, verified as far as the caller sees fit
+ * @owner: process in the image, 0: that of its header
+ * @fds: @nr_fds descriptors to rebind
+ * @paths: @nr_paths paths to look for elsewhere; the first that fits counts
+ * @detach: the process is not tied to its parent: no parent death signal
+ * @progress: called now and then while memory is filled, with bytes; or NULL
+ * @arg: for @progress
+ *
+ * Descriptors 0..2 that were a terminal, pipe or FIFO become the caller's 0..2.
+ */
+struct ckpt_restore_opts {
+	struct image *image;
+	uint32_t owner;
+	const struct ckpt_restore_fd *fds;
+	size_t nr_fds;
+	const struct ckpt_restore_path *paths;
+	size_t nr_paths;
+	bool detach;
+	void (*progress)(uint64_t done, uint64_t total, void *arg);
+	void *arg;
+};
+
+/*
+ * Restore, and let it run.  It is a child of the caller, who has to wait for
+ * it.  Blocks all signals of the calling thread meanwhile; SIGINT, SIGTERM and
+ * SIGHUP end it with -EINTR as long as the process does not run yet.
+ *
+ * Errors of note: -EEXIST (a process or thread number is in use), -ESTALE (a
+ * file is not what it was), -ENOENT (it is gone), -EOPNOTSUPP (this kernel,
+ * processor or version cannot hold the state), -EPERM.
+ */
+int ckpt_restore_run(const struct ckpt_restore_opts *opts, struct ckpt_err *err,
+		     pid_t *ret_pid);
+
+/*
+ * The same, then stand in for it: signals sent to the caller go to the program,
+ * it stops when the program stops, until the program ends.  @ret_status is as
+ * from waitpid(2).
+ */
+int ckpt_restore_foreground(const struct ckpt_restore_opts *opts, struct ckpt_err *err,
+			    int *ret_status);
+
+/* End as @status says: exit with its code or die of its signal.  Does not return. */
+void ckpt_restore_end_like(int status) __attribute__((noreturn));
+
+#endif
