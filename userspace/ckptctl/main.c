@@ -8,7 +8,7 @@
 #include "ctl.h"
 
 static const struct verb * const verbs[] = {
-	&verb_snap, &verb_list, &verb_show, &verb_verify, &verb_rm, &verb_gc,
+	&verb_snap, &verb_restore, &verb_list, &verb_show, &verb_verify, &verb_rm, &verb_gc,
 	&verb_check, NULL,
 };
 

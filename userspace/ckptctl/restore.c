@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* restore.c - ckptctl restore: bring a process back and stand in for it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl.h"
+#include "image.h"
+#include "restore.h"
+#include "store.h"
+
+enum { OPT_DETACH = CTL_LONG, OPT_FD, OPT_REMAP };
+
+static const struct ctl_opt opts[] = {
+	{ OPT_DETACH, "detach", NULL, "print its number and leave it running" },
+	{ OPT_FD, "fd", "N=PATH", "give it PATH as descriptor N (may be repeated)" },
+	{ OPT_REMAP, "remap", "OLD=NEW", "look below NEW for what was below OLD (may be repeated)" },
+	{ }
+};
+
+/* What the command line asks for; the arrays have room for argc entries. */
+struct request {
+	bool			detach;
+	struct ckpt_restore_fd	*fds;
+	size_t			nr_fds;
+	struct ckpt_restore_path *paths;
+	size_t			nr_paths;
+	const char		*ref;
+};
+
+static int parse_fd(struct ctl *ctl, struct request *q, const char *arg)
+{
+	char *copy = strdup(arg), *eq = copy ? strchr(copy, '=') : NULL;
+	int64_t n;
+
+	if (eq)
+		*eq = '\0';
+	if (!eq || !eq[1] || !ctl_number(copy, 0, INT_MAX, &n)) {
+		free(copy);
+		return ctl_usage(ctl, "'%s' is not N=PATH", arg);
+	}
+	free(copy);
+	q->fds[q->nr_fds++] = (struct ckpt_restore_fd){ n, strchr(arg, '=') + 1 };
+	return CTL_GO_ON;
+}
+
+static int parse_remap(struct ctl *ctl, struct request *q, const char *arg)
+{
+	const char *eq = strchr(arg, '=');
+
+	if (!eq || arg[0] != '/' || eq[1] != '/')
+		return ctl_usage(ctl, "'%s' is not OLD=NEW, two absolute paths", arg);
+	q->paths[q->nr_paths].from = strndup(arg, eq - arg);
+	q->paths[q->nr_paths++].to = eq + 1;
+	return CTL_GO_ON;
+}
+
+static int parse(struct ctl *ctl, int argc, char **argv, struct request *q)
+{
+	const char *arg;
+	int id, code = CTL_GO_ON;
+
+	q->fds = calloc(argc, sizeof(*q->fds));
+	q->paths = calloc(argc, sizeof(*q->paths));
+	if (!q->fds || !q->paths) {
+		ckpt_err_sys(&ctl->err, ENOMEM, "arguments");
+		return ctl_fail(ctl, NULL);
+	}
+	while (code == CTL_GO_ON && (id = ctl_next(ctl, argc, argv, &arg))) {
+		if (id == OPT_DETACH)
+			q->detach = true;
+		else if (id == OPT_FD)
+			code = parse_fd(ctl, q, arg);
+		else if (id == OPT_REMAP)
+			code = parse_remap(ctl, q, arg);
+	}
+	if (code != CTL_GO_ON)
+		return code;
+	if (argc - optind != 1)
+		return ctl_usage(ctl, argc == optind ? "what to restore is missing" :
+				 "one image at a time");
+	q->ref = argv[optind];
+	return CTL_GO_ON;
+}
+
+static void free_request(struct request *q)
+{
+	for (size_t i = 0; i < q->nr_paths; i++)
+		free((char *)q->paths[i].from);
+	free(q->paths);
+	free(q->fds);
+}
+
+/* The progress of a restore cannot stop it; signals do, inside the library. */
+static void tell(uint64_t done, uint64_t total, void *arg)
+{
+	progress_tell(done, total, arg);
+}
+
+static json_t *report(const char *ref, pid_t pid)
+{
+	return json_pack("{s:b,s:o,s:i}", "ok", 1, "ref", report_text(ref), "pid", (int)pid);
+}
+
+/* The number alone, so that a script can take it. */
+static void human(const struct ctl *ctl, json_t *o)
+{
+	printf("%d\n", (int)out_get(o, "pid"));
+}
+
+static int bring_back(struct ctl *ctl, const struct request *q, struct image *image, const char *ref)
+{
+	struct ckpt_restore_opts o = {
+		.image = image, .fds = q->fds, .nr_fds = q->nr_fds, .paths = q->paths,
+		.nr_paths = q->nr_paths, .detach = q->detach,
+		/* A bar must not be drawn over what the program prints: only where it is not tied. */
+		.progress = q->detach ? tell : NULL,
+	};
+	int status, ret;
+	pid_t pid;
+
+	if (q->detach) {
+		progress_begin(ctl, "restore");
+		ret = ckpt_restore_run(&o, &ctl->err, &pid);
+		progress_end();
+		if (ret)
+			return ctl_fail(ctl, NULL);
+		return ctl_report(ctl, report(ref, pid), human);
+	}
+	ret = ckpt_restore_foreground(&o, &ctl->err, &status);
+	if (ret)
+		return ctl_fail(ctl, NULL);
+	ckpt_restore_end_like(status);
+}
+
+static int open_and_run(struct ctl *ctl, const struct request *q)
+{
+	struct store_ref ref;
+	struct store *store = NULL;
+	struct image *image = NULL;
+	int fd = -1, code;
+
+	if (!(store_ref_is_path(q->ref) ? 0 : store_open(ctl->store, false, &ctl->err, &store)) &&
+	    !store_resolve(store, q->ref, &ctl->err, &fd, &ref) &&
+	    !image_open(fd, ref.label, &ctl->err, &image))
+		code = bring_back(ctl, q, image, ref.label);
+	else
+		code = ctl_fail(ctl, NULL);
+	image_close(image);
+	if (fd >= 0)
+		close(fd);
+	store_close(store);
+	return code;
+}
+
+static int run(struct ctl *ctl, int argc, char **argv)
+{
+	struct request q = { 0 };
+	int code = parse(ctl, argc, argv, &q);
+
+	if (code == CTL_GO_ON)
+		code = open_and_run(ctl, &q);
+	free_request(&q);
+	return code;
+}
+
+const struct verb verb_restore = {
+	.name = "restore", .args = "[OPTION]... REF", .opts = opts, .run = run,
+	.summary = "Bring a process back from its snapshot",
+	.about = "\nREF is JOB (its newest generation), JOB@GENERATION, or the path of an image. In the\n"
+		 "foreground the command stands in for the program: it passes signals on, uses this\n"
+		 "terminal for what was one, and ends as the program ends.",
+};
