@@ -108,7 +108,7 @@ static void park_work(struct callback_head *work)
 		WRITE_ONCE(thread->state, CKPT_THREAD_GONE);
 		wake_up(&frozen->progress);
 	} else if (!READ_ONCE(frozen->ended)) {
-		/* Pairs with the acquire in is_parked(). */
+		/* Pairs with the acquire in state_of(). */
 		smp_store_release(&thread->state, CKPT_THREAD_PARKED);
 		wake_up(&frozen->progress);
 		if (wait_event_state(frozen->thaw, READ_ONCE(frozen->ended),
@@ -221,14 +221,22 @@ static unsigned long switches_of(struct task_struct *task)
 
 static bool off_cpu(struct task_struct *task)
 {
+	/* Pairs with finish_task(): once off the processor, registers are in memory. */
 	return !READ_ONCE(task->on_rq) && !smp_load_acquire(&task->on_cpu);
+}
+
+static int state_of(struct ckpt_thread *thread)
+{
+	/* Pairs with the release in park_work(). */
+	return smp_load_acquire(&thread->state);
 }
 
 static bool is_parked(struct ckpt_thread *thread)
 {
-	/* Parked but still on its way to sleep: registers are not all saved yet. */
-	return smp_load_acquire(&thread->state) == CKPT_THREAD_PARKED &&
-	       !smp_load_acquire(&thread->task->on_cpu);
+	if (state_of(thread) != CKPT_THREAD_PARKED)
+		return false;
+	/* Pairs with finish_task(): before it, registers are not all in memory yet. */
+	return !smp_load_acquire(&thread->task->on_cpu);
 }
 
 /* What a thread that has not parked does: asleep, halted, or QUEUED for neither. */
@@ -253,6 +261,7 @@ static bool is_resting(struct ckpt_thread *thread, int state)
 	smp_rmb();
 	if (rest_state(thread->task) != state)
 		return false;
+	/* And the count again: a sleep that began in between is another one. */
 	smp_rmb();
 	return switches_of(thread->task) == switches && switches == thread->switches;
 }
@@ -260,7 +269,7 @@ static bool is_resting(struct ckpt_thread *thread, int state)
 /* Is this thread still, now? Moves it on if it is not. */
 static bool settle_thread(struct ckpt_thread *thread, bool wake_all)
 {
-	int state = smp_load_acquire(&thread->state);
+	int state = state_of(thread);
 	int rest;
 
 	switch (state) {
@@ -279,6 +288,7 @@ static bool settle_thread(struct ckpt_thread *thread, bool wake_all)
 	}
 
 	thread->switches = switches_of(thread->task);
+	/* As in is_resting(): count first, then state. */
 	smp_rmb();
 	rest = rest_state(thread->task);
 	if (rest == CKPT_THREAD_ASLEEP &&
@@ -475,7 +485,7 @@ bool ckpt_freeze_steady(struct ckpt_frozen *frozen)
 	int state;
 
 	list_for_each_entry(thread, &frozen->threads, link) {
-		state = smp_load_acquire(&thread->state);
+		state = state_of(thread);
 		if (state == CKPT_THREAD_GONE)
 			gone++;
 		else if (state == CKPT_THREAD_ASLEEP || state == CKPT_THREAD_HALTED) {

@@ -244,6 +244,7 @@ static int do_barrier(struct ckpt_call *call)
 		cmd->out_failed_addr = failed->addr;
 	} else if (ret >= 0) {
 		cmd->out_files = ret;
+		/* Pairs with the acquire in may_read(). */
 		smp_store_release(&picture->durable, true);
 	}
 	cmd->out_ns = ktime_to_ns(ktime_sub(ktime_get(), begun));

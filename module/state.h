@@ -2,6 +2,7 @@
 #ifndef _CKPT_STATE_H
 #define _CKPT_STATE_H
 
+#include <linux/sched/signal.h>
 #include <linux/types.h>
 
 struct ckpt_file_id;
@@ -31,7 +32,21 @@ int ckpt_state_capture(struct ckpt_records *r, struct ckpt_frozen *frozen,
 
 void ckpt_file_identity(const struct path *path, struct ckpt_file_id *id);
 const char *ckpt_path_text(const struct path *path, char *buf, u32 *ret_flags, u32 *ret_len);
-struct sighand_struct *ckpt_lock_sighand(struct task_struct *task);
-void ckpt_unlock_sighand(struct sighand_struct *sighand);
+struct sighand_struct *__ckpt_lock_sighand(struct task_struct *task);
+
+/* NULL, or the group's signal handlers, locked. The wrapper is for sparse. */
+static inline struct sighand_struct *ckpt_lock_sighand(struct task_struct *task)
+{
+	struct sighand_struct *sighand = __ckpt_lock_sighand(task);
+
+	(void)__cond_lock(&sighand->siglock, sighand);
+	return sighand;
+}
+
+static inline void ckpt_unlock_sighand(struct sighand_struct *sighand)
+	__releases(&sighand->siglock)
+{
+	spin_unlock_irq(&sighand->siglock);
+}
 
 #endif /* _CKPT_STATE_H */

@@ -150,9 +150,15 @@ static enum ckpt_fd_kind kind_of(struct file *file)
 	}
 }
 
+static struct file_lock_context *lock_context(struct file *file)
+{
+	/* Pairs with the cmpxchg in locks_get_lock_context(). */
+	return smp_load_acquire(&file_inode(file)->i_flctx);
+}
+
 static bool has_lease(struct file *file)
 {
-	struct file_lock_context *ctx = smp_load_acquire(&file_inode(file)->i_flctx);
+	struct file_lock_context *ctx = lock_context(file);
 	struct ckpt_lock_core *lock;
 	bool found = false;
 
@@ -283,7 +289,7 @@ static bool lock_is_known(const struct open_fds *fds, unsigned int self,
 static void add_locks(struct ckpt_records *r, const struct open_fds *fds, unsigned int self)
 {
 	const struct open_fd *open = &fds->v[self];
-	struct file_lock_context *ctx = smp_load_acquire(&file_inode(open->file)->i_flctx);
+	struct file_lock_context *ctx = lock_context(open->file);
 	struct ckpt_rec_lock *v;
 	unsigned int i, nr;
 

@@ -139,7 +139,8 @@ static void describe(struct mapping *m, struct vm_area_struct *vma)
 		rec->flags |= CKPT_VMA_POLICY;
 #endif
 	if (ckpt_vma_is_special(vma)) {
-		rec->flags |= CKPT_VMA_SPECIAL;
+		/* The kernel's own pages by number: not a device. */
+		rec->flags = (rec->flags & ~CKPT_VMA_PFNMAP) | CKPT_VMA_SPECIAL;
 		if (vma->vm_start == (unsigned long)vma->vm_mm->context.vdso)
 			rec->flags |= CKPT_VMA_VDSO;
 		name = vma->vm_ops->name(vma);

@@ -150,7 +150,7 @@ static void add_process(struct ckpt_records *r, struct ckpt_frozen *frozen, u32 
 	}
 	rcu_read_unlock();
 
-	if (leader->sysvsem.undo_list)
+	if (ckpt_has_sem_undo(leader))
 		rec.flags |= CKPT_PROC_SYSVSEM_UNDO;
 	task_lock(leader);
 	if (leader->fs)

@@ -18,7 +18,7 @@
 #include "target.h"
 
 /* lock_task_sighand() calls a function that is not for modules; this is the same. */
-struct sighand_struct *ckpt_lock_sighand(struct task_struct *task)
+struct sighand_struct *__ckpt_lock_sighand(struct task_struct *task)
 {
 	struct sighand_struct *sighand;
 
@@ -28,17 +28,14 @@ struct sighand_struct *ckpt_lock_sighand(struct task_struct *task)
 		if (!sighand)
 			break;
 		spin_lock_irq(&sighand->siglock);
-		if (sighand == rcu_access_pointer(task->sighand))
+		if (sighand == rcu_access_pointer(task->sighand)) {
+			__release(&sighand->siglock);	/* for sparse: the wrapper counts it */
 			break;
+		}
 		spin_unlock_irq(&sighand->siglock);
 	}
 	rcu_read_unlock();
 	return sighand;
-}
-
-void ckpt_unlock_sighand(struct sighand_struct *sighand)
-{
-	spin_unlock_irq(&sighand->siglock);
 }
 
 static void add_actions(struct ckpt_records *r, struct task_struct *leader)

@@ -25,12 +25,14 @@
 #include <linux/signal_types.h>
 #include <linux/slab.h>
 #include <uapi/linux/ckpt.h>
-#if __has_include(<linux/filelock.h>)
-#include <linux/filelock.h>
-#endif
 
 #define CKPT_KERNEL_BEFORE(major, minor) \
 	(LINUX_VERSION_CODE < KERNEL_VERSION(major, minor, 0))
+
+/* 6.3: file locks got a header of their own. */
+#if !CKPT_KERNEL_BEFORE(6, 3)
+#include <linux/filelock.h>
+#endif
 
 /* 6.3: kernel_cap_t became one 64-bit word. */
 static inline u64 ckpt_cap_word(const kernel_cap_t *cap)
@@ -349,6 +351,24 @@ static inline bool ckpt_has_shadow_stack(const struct task_struct *task)
 #else
 	return false;
 #endif
+}
+
+/*
+ * Does a process have semaphore adjustments to undo? The list exists as soon as it has
+ * a thread (CLONE_SYSVSEM); struct sem_undo_list is private to ipc/sem.c, and has begun
+ * like this since 2.6.
+ */
+struct ckpt_sem_undo_list {
+	refcount_t refcnt;
+	spinlock_t lock;
+	struct list_head list_proc;
+};
+
+static inline bool ckpt_has_sem_undo(struct task_struct *task)
+{
+	const struct ckpt_sem_undo_list *list = (void *)task->sysvsem.undo_list;
+
+	return list && !list_empty(&list->list_proc);
 }
 
 #endif /* _CKPT_COMPAT_H */
