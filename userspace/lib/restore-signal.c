@@ -82,14 +82,18 @@ static uint64_t timer_id_at(struct restore *rs)
 
 static int create_once(struct restore *rs, const struct ckpt_rec_posix_timer *t, int32_t *ret_id)
 {
-	const struct kernel_sigevent sev = {
+	struct kernel_sigevent sev = {
 		.value = t->sigval, .signo = t->signo, .notify = t->notify, .tid = t->tid,
 	};
 	struct remote *r = leader(rs);
 	const int32_t want = t->id;
 	char what[64];
-	int e = remote_write(r, rs->err, r->scratch, &sev, sizeof(sev));
+	int e;
 
+	/* Its thread has ended: the kernel drops the signals of such a timer. */
+	if ((t->notify & SIGEV_THREAD_ID) && !ckpt_model_thread(rs->m, t->tid))
+		sev.notify = SIGEV_NONE;
+	e = remote_write(r, rs->err, r->scratch, &sev, sizeof(sev));
 	snprintf(what, sizeof(what), "make timer %d of clock %d", t->id, t->clock);
 	if (!e)
 		e = remote_write(r, rs->err, timer_id_at(rs), &want, sizeof(want));
