@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# bash completion for ckptctl
+
+# References in the store that the command line names.
+_ckptctl_refs() {
+	local i store=()
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-o | --store) store=(-o "${COMP_WORDS[i + 1]}") ;;
+		esac
+	done
+	ckptctl list "${store[@]}" 2>/dev/null | awk '{ print $1; sub(/@.*/, "", $1); print $1 }' | sort -u
+}
+
+_ckptctl() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
+	local common="--store --json --verbose --quiet --help --version"
+	local verbs="snap restore list show verify rm gc check"
+
+	COMPREPLY=()
+	# A reference has an @ in it; it is one word.
+	COMP_WORDBREAKS=${COMP_WORDBREAKS//@/}
+	if [ "$COMP_CWORD" = 1 ]; then
+		COMPREPLY=($(compgen -W "$verbs --help --version" -- "$cur"))
+		return
+	fi
+	case $prev in
+	-o | --store)
+		COMPREPLY=($(compgen -d -- "$cur"))
+		return ;;
+	-n | --name | --timeout | --level | -k | --keep | --fd | --remap)
+		return ;;
+	esac
+	case $verb:$cur in
+	snap:-*) COMPREPLY=($(compgen -W "--kill --name --timeout --level --tree $common" -- "$cur")) ;;
+	snap:*) COMPREPLY=($(compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$cur")) ;;
+	restore:-*) COMPREPLY=($(compgen -W "--detach --fd --remap $common" -- "$cur")) ;;
+	verify:-* | rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;
+	gc:-*) COMPREPLY=($(compgen -W "--keep $common" -- "$cur")) ;;
+	*:-*) COMPREPLY=($(compgen -W "$common" -- "$cur")) ;;
+	restore:*/* | show:*/* | verify:*/*) COMPREPLY=($(compgen -f -- "$cur")) ;;
+	restore:* | show:* | verify:* | rm:* | list:* | gc:*)
+		COMPREPLY=($(compgen -W "$(_ckptctl_refs)" -- "$cur")) ;;
+	esac
+}
+complete -F _ckptctl ckptctl
