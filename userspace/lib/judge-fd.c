@@ -43,13 +43,14 @@ static bool is_stdio(const struct fd_case *c)
 	return false;
 }
 
-/* Whether a descriptor before this one has the same open file: it was judged already. */
+/* Whether a descriptor before this one has the same file: it was counted already. */
 static bool seen(const struct fd_case *c)
 {
 	const struct ckpt_model *m = c->model;
 
 	for (size_t i = 0; i < m->nr_fds && &m->fds[i] != c->fd; i++)
-		if (m->fds[i].rec.file == c->fd->rec.file)
+		if (m->fds[i].rec.id.ino == c->fd->rec.id.ino &&
+		    m->fds[i].rec.id.dev == c->fd->rec.id.dev)
 			return true;
 	return false;
 }

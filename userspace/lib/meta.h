@@ -6,7 +6,8 @@
  *   owner 0    IMAGE_META_SNAP            JSON: figures of the snapshot, for people and tools
  *   owner PID  IMAGE_META_FILES           JSON: files the restore needs, see struct meta_file
  *   owner PID  META_SUB_DELETED + FILE    the bytes of a deleted file that was open, as they were
- *                                         at the pause; FILE is ckpt_rec_fd.file
+ *                                         at the pause; FILE is ckpt_rec_fd.file of the lowest
+ *                                         descriptor of that inode
  *
  * JSON members a reader does not know are skipped.  A path is the member "path" when it is UTF-8,
  * else "path_hex", two digits a byte.

@@ -95,10 +95,14 @@ static int read_deleted(pid_t pid, const struct ckpt_model_fd *fd, struct ckpt_e
 	return ret;
 }
 
-static bool have(const struct snap_files *files, uint32_t file)
+/* Several open files of one inode: its content goes with the first, restore knows. */
+static bool have(const struct ckpt_model *model, size_t n)
 {
-	for (size_t i = 0; i < files->nr; i++)
-		if (files->deleted[i].file == file)
+	const struct ckpt_file_id *id = &model->fds[n].rec.id;
+
+	for (size_t i = 0; i < n; i++)
+		if (is_deleted(&model->fds[i].rec) && model->fds[i].rec.id.ino == id->ino &&
+		    model->fds[i].rec.id.dev == id->dev)
 			return true;
 	return false;
 }
@@ -113,7 +117,7 @@ int snap_files_read(const struct ckpt_model *model, struct ckpt_err *err, struct
 		struct snap_deleted *d = &files->deleted[files->nr];
 		int ret;
 
-		if (!is_deleted(&fd->rec) || have(files, fd->rec.file))
+		if (!is_deleted(&fd->rec) || have(model, i))
 			continue;
 		d->file = fd->rec.file;
 		files->nr++;
