@@ -15,7 +15,6 @@
  *
  * Locks: none; one caller at a time.
  */
-#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -24,6 +23,7 @@
 #include "area.h"
 #include "barrier.h"
 #include "compat/compat.h"
+#include "symbols.h"
 
 static int add(struct ckpt_written_list *list, const struct path *path, int fd,
 	       unsigned long addr)
@@ -84,8 +84,7 @@ static int sync_one(const struct path *path)
 	struct file *file;
 	int ret;
 
-	file = dentry_open(path, O_RDONLY | O_LARGEFILE | O_NONBLOCK | __FMODE_NONOTIFY,
-			   current_cred());
+	file = ckpt_open_quietly(path, O_RDONLY | O_LARGEFILE | O_NONBLOCK);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	/* A file system without fsync keeps nothing that could be lost. */

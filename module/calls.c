@@ -29,6 +29,7 @@
 #include <linux/futex.h>
 #include <linux/magic.h>
 #include <linux/net.h>
+#include <linux/personality.h>
 #include <linux/ptrace.h>
 #include <linux/sched/task.h>
 #include <linux/sched/task_stack.h>
@@ -127,6 +128,12 @@ static bool fcntl_may_stay(unsigned long cmd)
 	return cmd == F_SETLKW || cmd == F_OFD_SETLKW;
 }
 
+/* With this personality the kernel gives no time back, but EINTR (fs/select.c). */
+static bool keeps_timeout(struct task_struct *task)
+{
+	return task->personality & STICKY_TIMEOUTS;
+}
+
 /**
  * ckpt_call_may_stay_asleep - may a sleeper be captured as it is?
  * @task: asleep in an interruptible wait
@@ -169,10 +176,10 @@ bool ckpt_call_may_stay_asleep(struct task_struct *task)
 	case __NR_poll:
 		return (int)args[2] < 0;
 	case __NR_ppoll:
-		return !args[2];
+		return !args[2] || keeps_timeout(task);
 	case __NR_select:
 	case __NR_pselect6:
-		return !args[4];
+		return !args[4] || keeps_timeout(task);
 	case __NR_futex:
 		return futex_may_stay(args);
 	case __NR_clock_nanosleep:

@@ -14,7 +14,6 @@
  * copied without it, because reading a file takes the inode's lock, which a writer
  * holds when he faults on his own memory: inode first, mmap_lock second.
  */
-#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
@@ -27,6 +26,7 @@
 #include "counters.h"
 #include "pages.h"
 #include "params.h"
+#include "symbols.h"
 #include "why.h"
 
 /* Own a page of content; nothing is kept for one that is all zero. */
@@ -201,13 +201,6 @@ static int copy_area(struct ckpt_pages *pages, const struct ckpt_area *area, str
 	return 0;
 }
 
-static struct file *open_quietly(const struct path *path)
-{
-	/* A file of our own: offset, error cursor and notification marks are ours alone. */
-	return dentry_open(path, O_RDONLY | O_LARGEFILE | O_NOATIME | __FMODE_NONOTIFY,
-			   current_cred());
-}
-
 /**
  * ckpt_copy_shared - copy every shared mapping
  * @pages: index
@@ -230,7 +223,8 @@ int ckpt_copy_shared(struct ckpt_pages *pages, const struct ckpt_areas *areas,
 
 		if (area->kind != CKPT_AREA_SHARED)
 			continue;
-		file = open_quietly(&area->path);
+		/* A file of our own: the program's offset stays as it is. */
+		file = ckpt_open_quietly(&area->path, O_RDONLY | O_LARGEFILE | O_NOATIME);
 		if (IS_ERR(file)) {
 			ret = PTR_ERR(file);
 		} else {

@@ -75,7 +75,6 @@ static const struct file_operations device_fops = {
 	.open		= nonseekable_open,
 	.unlocked_ioctl	= device_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
-	.llseek		= no_llseek,
 };
 
 static struct miscdevice device = {

@@ -26,7 +26,6 @@ int ckpt_state_capture(struct ckpt_records *r, struct ckpt_frozen *frozen,
 	ckpt_state_memory(r, frozen);
 	ckpt_state_files(r, frozen, written);
 	ckpt_state_signals(r, frozen);
-	ckpt_state_timers(r, ckpt_frozen_leader(frozen));
 	list_for_each_entry(thread, ckpt_frozen_threads(frozen), link)
 		if (thread->state != CKPT_THREAD_GONE)
 			ckpt_state_thread(r, frozen, thread);

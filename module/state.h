@@ -5,6 +5,8 @@
 #include <linux/sched/signal.h>
 #include <linux/types.h>
 
+#include "compat/compat.h"
+
 struct ckpt_file_id;
 struct ckpt_frozen;
 struct ckpt_records;
@@ -20,7 +22,6 @@ void ckpt_state_memory(struct ckpt_records *r, struct ckpt_frozen *frozen);
 void ckpt_state_files(struct ckpt_records *r, struct ckpt_frozen *frozen,
 		      struct ckpt_written_list *written);
 void ckpt_state_signals(struct ckpt_records *r, struct ckpt_frozen *frozen);
-void ckpt_state_timers(struct ckpt_records *r, struct task_struct *leader);
 void ckpt_state_thread(struct ckpt_records *r, struct ckpt_frozen *frozen,
 		       struct ckpt_thread *thread);
 

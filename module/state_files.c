@@ -42,7 +42,7 @@ struct open_fds {
 };
 
 /* Under files->file_lock. Stops when the array is full. */
-static int take_fd(const void *data, struct file *file, unsigned int fd)
+static int list_fd(const void *data, struct file *file, unsigned int fd)
 {
 	struct open_fds *fds = (struct open_fds *)data;
 
@@ -51,7 +51,7 @@ static int take_fd(const void *data, struct file *file, unsigned int fd)
 	fds->v[fds->nr++] = (struct open_fd) {
 		.file = get_file(file),
 		.fd = fd,
-		.cloexec = close_on_exec(fd, files_fdtable(fds->files)),
+		.cloexec = ckpt_close_on_exec(fds->files, fd),
 	};
 	return 0;
 }
@@ -77,7 +77,7 @@ static int take_fds(struct open_fds *fds, struct task_struct *leader)
 		fds->cap = cap;
 		task_lock(leader);
 		fds->files = leader->files;
-		full = iterate_fd(fds->files, 0, take_fd, fds);
+		full = iterate_fd(fds->files, 0, list_fd, fds);
 		task_unlock(leader);
 		if (!full)
 			return 0;
@@ -185,7 +185,7 @@ static size_t info_text(struct file *file, char *buf)
 	return min_t(size_t, m.count, INFO_ROOM);
 }
 
-static void add_fd(struct ckpt_records *r, const struct open_fd *open, char *buf, char *info)
+static void add_open(struct ckpt_records *r, const struct open_fd *open, char *buf, char *info)
 {
 	struct file *file = open->file;
 	struct ckpt_rec_fd rec = {
@@ -318,7 +318,7 @@ static void add_all(struct ckpt_records *r, const struct open_fds *fds,
 
 	if (buf && info) {
 		for (i = 0; i < fds->nr; i++) {
-			add_fd(r, &fds->v[i], buf, info);
+			add_open(r, &fds->v[i], buf, info);
 			if (written)
 				r->err = r->err ?: ckpt_written_add_file(written, fds->v[i].file,
 									 fds->v[i].fd);

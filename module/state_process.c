@@ -68,12 +68,12 @@ static void add_namespaces(struct task_struct *task, struct ckpt_rec_proc *rec)
 	rcu_read_unlock();
 }
 
-static u64 dumpable_flags(struct mm_struct *mm)
+static u64 dumpable_flags(struct task_struct *task)
 {
-	switch (get_dumpable(mm)) {
-	case SUID_DUMP_USER:
+	switch (ckpt_dumpable(task)) {
+	case 1:		/* SUID_DUMP_USER */
 		return CKPT_PROC_DUMPABLE_USER;
-	case SUID_DUMP_ROOT:
+	case 2:		/* SUID_DUMP_ROOT */
 		return CKPT_PROC_DUMPABLE_ROOT;
 	default:
 		return 0;
@@ -82,7 +82,7 @@ static u64 dumpable_flags(struct mm_struct *mm)
 
 static u64 mm_state_flags(struct mm_struct *mm)
 {
-	u64 flags = dumpable_flags(mm) | ckpt_mm_odd_flags(mm);
+	u64 flags = ckpt_mm_odd_flags(mm);
 
 	if (mm->context.ldt)
 		flags |= CKPT_PROC_LDT;
@@ -129,7 +129,8 @@ static void add_process(struct ckpt_records *r, struct ckpt_frozen *frozen, u32 
 	struct task_struct *leader = ckpt_frozen_leader(frozen);
 	struct signal_struct *sig = leader->signal;
 	struct ckpt_rec_proc rec = {
-		.flags = signal_flags(sig) | mm_state_flags(ckpt_frozen_mm(frozen)),
+		.flags = signal_flags(sig) | dumpable_flags(leader) |
+			 mm_state_flags(ckpt_frozen_mm(frozen)),
 		.start_boottime_ns = leader->start_boottime,
 		.nr_threads = threads,
 		.personality = leader->personality,

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * State: signal actions and pending signals.
+ * State: signal actions, pending signals and the timers that send them.
  *
- * Owns nothing. Locks: the group's siglock, which keeps senders away; what is copied
- * under it goes into room reserved before, and if more signals were queued meanwhile,
+ * Owns nothing. Locks: the group's siglock, which keeps senders away. Timers are copied
+ * in the same hold as the queues: a timer is seen either before it fired, and will fire
+ * again when restored, or after, and its signal is in a queue. Never neither, never both.
+ * What is copied goes into room made before; if more signals were queued meanwhile,
  * again with more.
  */
 #include <linux/posix-timers.h>
@@ -16,6 +18,7 @@
 #include "record.h"
 #include "state.h"
 #include "target.h"
+#include "timers.h"
 
 /* lock_task_sighand() calls a function that is not for modules; this is the same. */
 struct sighand_struct *__ckpt_lock_sighand(struct task_struct *task)
@@ -79,9 +82,11 @@ static unsigned int copy_queue(struct sigpending *pending, pid_t tid,
 			v[nr].tid = tid;
 			v[nr].signo = q->info.si_signo;
 			v[nr].timer = q->info.si_code == SI_TIMER;
-			if (v[nr].timer)
-				v[nr].timer_id = q->info.si_tid;
 			memcpy(v[nr].info, &q->info, sizeof(q->info));
+			if (v[nr].timer) {
+				v[nr].timer_id = q->info.si_tid;
+				((siginfo_t *)v[nr].info)->si_sys_private = 0;
+			}
 		}
 		nr++;
 	}
@@ -102,16 +107,13 @@ static unsigned int copy_queue(struct sigpending *pending, pid_t tid,
 	return nr;
 }
 
-static unsigned int copy_pending(struct ckpt_frozen *frozen, struct ckpt_rec_sigpending *v,
-				 unsigned int cap)
+static unsigned int copy_queues(struct ckpt_frozen *frozen, struct ckpt_rec_sigpending *v,
+				unsigned int cap)
 {
 	struct task_struct *leader = ckpt_frozen_leader(frozen);
-	struct sighand_struct *sighand = ckpt_lock_sighand(leader);
 	struct ckpt_thread *thread;
 	unsigned int nr;
 
-	if (!sighand)
-		return 0;
 	nr = copy_queue(&leader->signal->shared_pending, 0, v, cap);
 	list_for_each_entry(thread, ckpt_frozen_threads(frozen), link) {
 		if (thread->state == CKPT_THREAD_GONE)
@@ -119,35 +121,78 @@ static unsigned int copy_pending(struct ckpt_frozen *frozen, struct ckpt_rec_sig
 		nr += copy_queue(&thread->task->pending, ckpt_task_nr(thread->task),
 				 v + min(nr, cap), cap - min(nr, cap));
 	}
-	ckpt_unlock_sighand(sighand);
 	return nr;
 }
 
-static void add_pending(struct ckpt_records *r, struct ckpt_frozen *frozen)
-{
-	struct ckpt_rec_sigpending *v = NULL;
-	unsigned int i, nr, cap = 0;
+/**
+ * struct senders - pending signals, and the timers that may send more
+ * @pending: room for @pending_cap
+ * @nr_pending: how many there are, perhaps more than fit
+ */
+struct senders {
+	struct ckpt_rec_sigpending *pending;
+	unsigned int nr_pending, pending_cap;
+	struct ckpt_timers timers;
+};
 
-	for (;;) {
-		nr = copy_pending(frozen, v, cap);
-		if (nr <= cap)
-			break;
-		kvfree(v);
-		cap = nr + 16;
-		v = kvcalloc(cap, sizeof(*v), GFP_KERNEL_ACCOUNT);
-		if (!v) {
-			r->err = r->err ?: -ENOMEM;
-			return;
-		}
-	}
-	for (i = 0; i < nr; i++)
-		ckpt_record_add(r, CKPT_REC_SIGPENDING, &v[i]);
-	kvfree(v);
+/* One hold of siglock. -EAGAIN: a timer is just firing, or there is not enough room. */
+static int copy_senders(struct senders *s, struct ckpt_frozen *frozen)
+{
+	struct sighand_struct *sighand = ckpt_lock_sighand(ckpt_frozen_leader(frozen));
+	int ret;
+
+	if (!sighand)
+		return -ESRCH;
+	s->nr_pending = copy_queues(frozen, s->pending, s->pending_cap);
+	ret = ckpt_timers_copy(&s->timers, ckpt_frozen_leader(frozen));
+	ckpt_unlock_sighand(sighand);
+	return s->nr_pending > s->pending_cap ? -EAGAIN : ret;
 }
 
-/* What is done on signals, and which ones wait. */
+static int make_room(struct senders *s)
+{
+	if (s->nr_pending > s->pending_cap) {
+		kvfree(s->pending);
+		s->pending_cap = s->nr_pending + 16;
+		s->pending = kvcalloc(s->pending_cap, sizeof(*s->pending), GFP_KERNEL_ACCOUNT);
+		if (!s->pending)
+			return -ENOMEM;
+	}
+	return ckpt_timers_make_room(&s->timers);
+}
+
+static int copy_all_senders(struct senders *s, struct ckpt_frozen *frozen)
+{
+	int ret;
+
+	do {
+		ret = copy_senders(s, frozen);
+		if (ret == -EAGAIN) {
+			if (make_room(s))
+				return -ENOMEM;
+			if (fatal_signal_pending(current))
+				return -EINTR;
+			cond_resched();
+		}
+	} while (ret == -EAGAIN);
+	return ret;
+}
+
+/* What is done on signals, which ones wait, and which timers will send some. */
 void ckpt_state_signals(struct ckpt_records *r, struct ckpt_frozen *frozen)
 {
-	add_actions(r, ckpt_frozen_leader(frozen));
-	add_pending(r, frozen);
+	struct task_struct *leader = ckpt_frozen_leader(frozen);
+	struct senders s = {};
+	unsigned int i;
+
+	add_actions(r, leader);
+	ckpt_timers_sample(&s.timers, leader);
+	r->err = r->err ?: copy_all_senders(&s, frozen);
+	if (!r->err) {
+		for (i = 0; i < s.nr_pending; i++)
+			ckpt_record_add(r, CKPT_REC_SIGPENDING, &s.pending[i]);
+		ckpt_timers_add(r, &s.timers);
+	}
+	kvfree(s.pending);
+	ckpt_timers_free(&s.timers);
 }

@@ -73,8 +73,7 @@ static void restart_poll(struct ckpt_rec_thread *rec, const struct restart_block
 	rec->restart_args[1] = rb->poll.nfds;
 	if (rb->poll.has_timeout) {
 		rec->flags |= CKPT_THREAD_HAS_TIMEOUT;
-		rec->restart_remaining_ns = left_until(rb->poll.tv_sec * NSEC_PER_SEC +
-						       rb->poll.tv_nsec, CLOCK_MONOTONIC);
+		rec->restart_remaining_ns = left_until(ckpt_restart_poll_ns(rb), CLOCK_MONOTONIC);
 	}
 }
 
@@ -185,7 +184,7 @@ static u64 kernel_state_flags(struct task_struct *task, struct task_struct *lead
 	if (task->io_uring)
 		flags |= CKPT_THREAD_IO_URING;
 #ifdef CONFIG_FUTEX
-	if (!list_empty(&task->pi_state_list))
+	if (ckpt_owns_pi_futex(task))
 		flags |= CKPT_THREAD_PI_FUTEX;
 #endif
 #ifdef CONFIG_NUMA
@@ -253,8 +252,8 @@ static void add_thread(struct ckpt_records *r, struct task_struct *leader,
 	};
 
 #ifdef CONFIG_FUTEX
-	rec.robust_list = (unsigned long)task->robust_list;
-	rec.robust_len = task->robust_list ? sizeof(*task->robust_list) : 0;
+	rec.robust_list = (unsigned long)ckpt_robust_list(task);
+	rec.robust_len = rec.robust_list ? sizeof(struct robust_list_head) : 0;
 #endif
 #ifdef CONFIG_RSEQ
 	rec.rseq = ckpt_rseq(task, &rec.rseq_len, &rec.rseq_sig);

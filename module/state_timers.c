@@ -2,10 +2,15 @@
 /*
  * State: setitimer(2) and timer_create(2).
  *
- * Owns nothing. Locks: siglock, under which the lists of timers change. Times left are
- * taken as the system calls would (kernel/time/itimer.c, posix-timers.c,
- * posix-cpu-timers.c); a timer that is due but has not fired yet has 1 ns left, never 0,
- * which would mean that it is not armed.
+ * Owns nothing. Times left are taken as the system calls would (kernel/time/itimer.c,
+ * posix-timers.c, posix-cpu-timers.c). A timer that is due but has not fired yet has 1 ns
+ * left, never 0, which would mean that it is not armed; a periodic one that has fired and
+ * waits for its signal to be taken has what is left of the current period.
+ *
+ * Locks: everything is copied in one hold of the group's siglock, together with the
+ * queues of signals (state_signals.c). A POSIX timer that fires holds its it_lock and
+ * then waits for siglock; it says that it has fired before its signal is queued. So
+ * it_lock is only tried: who does not get it lets siglock go and begins again.
  */
 #include <linux/hrtimer.h>
 #include <linux/pid.h>
@@ -18,16 +23,13 @@
 #include "record.h"
 #include "state.h"
 #include "target.h"
-
-struct cpu_times {
-	u64 user, total, runtime;
-};
+#include "timers.h"
 
 /* Processor time of the group, or of one thread. Nobody runs: the sums stand still. */
-static struct cpu_times times_of(struct task_struct *leader, struct task_struct *only)
+static struct ckpt_cpu_times times_of(struct task_struct *leader, struct task_struct *only)
 {
 	struct signal_struct *sig = leader->signal;
-	struct cpu_times sum = {};
+	struct ckpt_cpu_times sum = {};
 	struct task_struct *t;
 
 	if (only) {
@@ -64,34 +66,37 @@ static u64 hrtimer_left(const struct hrtimer *timer)
 	return left > 0 ? left : 1;
 }
 
-static void add_itimers(struct ckpt_records *r, struct task_struct *leader)
+/* What is left of the current period of a timer that was due at @left below zero. */
+static u64 rest_of_period(s64 left, s64 interval)
 {
-	struct signal_struct *sig = leader->signal;
-	struct cpu_times times = times_of(leader, NULL);
-	struct ckpt_rec_itimer rec[3] = {};
-	struct sighand_struct *sighand = ckpt_lock_sighand(leader);
+	return left > 0 ? left : left + (div64_s64(-left, interval) + 1) * interval;
+}
 
-	if (!sighand) {
-		r->err = r->err ?: -ESRCH;
-		return;
-	}
+static void copy_intervals(struct ckpt_timers *timers, struct signal_struct *sig)
+{
+	struct ckpt_rec_itimer *rec = timers->interval;
+	s64 period = ktime_to_ns(sig->it_real_incr);
+
+	rec[0].interval_ns = period;
 	rec[0].value_ns = hrtimer_left(&sig->real_timer);
-	rec[0].interval_ns = ktime_to_ns(sig->it_real_incr);
-	if (sig->it[CPUCLOCK_VIRT].expires)
-		rec[1].value_ns = time_left(sig->it[CPUCLOCK_VIRT].expires, times.user);
+	/* It is started again when SIGALRM is taken, by the period alone. */
+	if (!rec[0].value_ns && period)
+		rec[0].value_ns = rest_of_period(
+			ktime_to_ns(hrtimer_expires_remaining(&sig->real_timer)), period);
+
 	rec[1].interval_ns = sig->it[CPUCLOCK_VIRT].incr;
-	if (sig->it[CPUCLOCK_PROF].expires)
-		rec[2].value_ns = time_left(sig->it[CPUCLOCK_PROF].expires, times.total);
+	rec[1].value_ns = sig->it[CPUCLOCK_VIRT].expires ?
+		time_left(sig->it[CPUCLOCK_VIRT].expires, timers->times.user) : 0;
 	rec[2].interval_ns = sig->it[CPUCLOCK_PROF].incr;
-	ckpt_unlock_sighand(sighand);
-	ckpt_record_add(r, CKPT_REC_ITIMERS, &rec);
+	rec[2].value_ns = sig->it[CPUCLOCK_PROF].expires ?
+		time_left(sig->it[CPUCLOCK_PROF].expires, timers->times.total) : 0;
 }
 
 static u64 cpu_timer_left(struct task_struct *leader, struct k_itimer *timer, u32 *ret_flags)
 {
 	u64 expires = timer->it.cpu.node.expires;
 	struct task_struct *owner = NULL;
-	struct cpu_times now;
+	struct ckpt_cpu_times now;
 
 	if (!expires)
 		return 0;
@@ -128,9 +133,7 @@ static u64 real_timer_left(struct k_itimer *timer)
 	if (!silent && !(interval && ckpt_posix_timer_pending(timer)))
 		return 0;
 	left = ktime_to_ns(hrtimer_expires_remaining(hr));
-	if (left <= 0 && interval)
-		left += (div64_s64(-left, interval) + 1) * interval;
-	return max(left, 0LL);
+	return interval ? rest_of_period(left, interval) : max(left, 0LL);
 }
 
 static void describe(struct task_struct *leader, struct k_itimer *timer,
@@ -157,42 +160,60 @@ static void describe(struct task_struct *leader, struct k_itimer *timer,
 		rec->value_ns = real_timer_left(timer);
 }
 
-/* Copy the timers into @v, as far as they fit. Returns how many there are. */
-static unsigned int copy_timers(struct task_struct *leader, struct ckpt_rec_posix_timer *v,
-				unsigned int cap)
+/* Processor time used, before siglock is taken; it stands still. */
+void ckpt_timers_sample(struct ckpt_timers *timers, struct task_struct *leader)
 {
-	struct sighand_struct *sighand = ckpt_lock_sighand(leader);
-	struct k_itimer *timer;
-	unsigned int nr = 0;
-
-	if (!sighand)
-		return 0;
-	ckpt_for_each_posix_timer(timer, leader->signal) {
-		if (nr < cap)
-			describe(leader, timer, &v[nr]);
-		nr++;
-	}
-	ckpt_unlock_sighand(sighand);
-	return nr;
+	timers->times = times_of(leader, NULL);
 }
 
-/* Interval timers, then POSIX timers. */
-void ckpt_state_timers(struct ckpt_records *r, struct task_struct *leader)
+/**
+ * ckpt_timers_copy - copy every timer, as far as there is room
+ * @timers: sampled
+ * @leader: target; the caller holds its siglock
+ *
+ * Return: 0; -EAGAIN when a timer is just firing, or there are more than fit.
+ */
+int ckpt_timers_copy(struct ckpt_timers *timers, struct task_struct *leader)
 {
-	struct ckpt_rec_posix_timer *v;
-	unsigned int i, nr;
+	struct k_itimer *timer;
 
-	add_itimers(r, leader);
-	nr = copy_timers(leader, NULL, 0);
-	if (!nr)
-		return;
-	v = kvcalloc(nr, sizeof(*v), GFP_KERNEL_ACCOUNT);
-	if (!v) {
-		r->err = r->err ?: -ENOMEM;
-		return;
+	lockdep_assert_held(&leader->sighand->siglock);
+	copy_intervals(timers, leader->signal);
+	timers->nr = 0;
+	ckpt_for_each_posix_timer(timer, leader->signal) {
+		if (!spin_trylock(&timer->it_lock))
+			return -EAGAIN;
+		if (timers->nr < timers->cap) {
+			memset(&timers->posix[timers->nr], 0, sizeof(*timers->posix));
+			describe(leader, timer, &timers->posix[timers->nr]);
+		}
+		timers->nr++;
+		spin_unlock(&timer->it_lock);
 	}
-	nr = min(nr, copy_timers(leader, v, nr));
-	for (i = 0; i < nr; i++)
-		ckpt_record_add(r, CKPT_REC_POSIX_TIMER, &v[i]);
-	kvfree(v);
+	return timers->nr > timers->cap ? -EAGAIN : 0;
+}
+
+/* After -EAGAIN, without locks. */
+int ckpt_timers_make_room(struct ckpt_timers *timers)
+{
+	if (timers->nr <= timers->cap)
+		return 0;
+	kvfree(timers->posix);
+	timers->cap = timers->nr + 16;
+	timers->posix = kvcalloc(timers->cap, sizeof(*timers->posix), GFP_KERNEL_ACCOUNT);
+	return timers->posix ? 0 : -ENOMEM;
+}
+
+void ckpt_timers_add(struct ckpt_records *r, const struct ckpt_timers *timers)
+{
+	unsigned int i;
+
+	ckpt_record_add(r, CKPT_REC_ITIMERS, &timers->interval);
+	for (i = 0; i < timers->nr; i++)
+		ckpt_record_add(r, CKPT_REC_POSIX_TIMER, &timers->posix[i]);
+}
+
+void ckpt_timers_free(struct ckpt_timers *timers)
+{
+	kvfree(timers->posix);
 }

@@ -13,6 +13,8 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/cred.h>
+#include <linux/fs.h>
 #include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
@@ -34,6 +36,9 @@ DEFINE_STATIC_CALL_NULL(sym_task_work_cancel_match, task_work_cancel_match);
 DEFINE_STATIC_CALL_NULL(sym_flush_tlb_mm_range, *(flush_fn *)NULL);
 DEFINE_STATIC_CALL_NULL(sym_notifier_start, __mmu_notifier_invalidate_range_start);
 DEFINE_STATIC_CALL_NULL(sym_notifier_end, __mmu_notifier_invalidate_range_end);
+#ifndef CKPT_OPEN_QUIETLY
+DEFINE_STATIC_CALL_NULL(sym_dentry_open_nonotify, dentry_open_nonotify);
+#endif
 
 static void *resolve(const char *name)
 {
@@ -75,6 +80,10 @@ int ckpt_symbols_init(void)
 	    !RESOLVE(sym_notifier_start, "__mmu_notifier_invalidate_range_start") ||
 	    !RESOLVE(sym_notifier_end, "__mmu_notifier_invalidate_range_end"))
 		return -ENOENT;
+#ifndef CKPT_OPEN_QUIETLY
+	if (!RESOLVE(sym_dentry_open_nonotify, "dentry_open_nonotify"))
+		return -ENOENT;
+#endif
 	return 0;
 }
 
@@ -118,4 +127,17 @@ void ckpt_notifier_end(struct mmu_notifier_range *range)
 {
 	if (mm_has_notifiers(range->mm))
 		static_call(sym_notifier_end)(CKPT_NOTIFIER_END_ARGS(range));
+}
+
+/*
+ * As dentry_open(), in our own name, and no fsnotify watcher is told of it or asked: it
+ * might be the very process that is frozen.
+ */
+struct file *ckpt_open_quietly(const struct path *path, int flags)
+{
+#ifdef CKPT_OPEN_QUIETLY
+	return dentry_open(path, flags | CKPT_OPEN_QUIETLY, current_cred());
+#else
+	return static_call(sym_dentry_open_nonotify)(path, flags, current_cred());
+#endif
 }

@@ -5,8 +5,10 @@
 #include <linux/task_work.h>
 #include <linux/types.h>
 
+struct file;
 struct mm_struct;
 struct mmu_notifier_range;
+struct path;
 struct task_struct;
 
 int ckpt_symbols_init(void);
@@ -18,5 +20,6 @@ bool ckpt_task_work_cancel(struct task_struct *task, struct callback_head *work)
 void ckpt_flush_tlb_mm(struct mm_struct *mm);
 void ckpt_notifier_begin(struct mmu_notifier_range *range);
 void ckpt_notifier_end(struct mmu_notifier_range *range);
+struct file *ckpt_open_quietly(const struct path *path, int flags);
 
 #endif /* _CKPT_SYMBOLS_H */

@@ -19,6 +19,7 @@
 #include <linux/mmu_notifier.h>
 #include <linux/ns_common.h>
 #include <linux/posix-timers.h>
+#include <linux/restart_block.h>
 #include <linux/rmap.h>
 #include <linux/sched/signal.h>
 #include <linux/shrinker.h>
@@ -32,6 +33,16 @@
 /* 6.3: file locks got a header of their own. */
 #if !CKPT_KERNEL_BEFORE(6, 3)
 #include <linux/filelock.h>
+#endif
+#if CKPT_KERNEL_BEFORE(7, 2)
+#include <linux/sched/coredump.h>
+#else
+#include <linux/sched/exec_state.h>
+#endif
+
+/* 7.2: sparse does not follow locks any more, and the annotation for it is gone. */
+#ifndef __cond_lock
+#define __cond_lock(lock, cond)	(cond)
 #endif
 
 /* 6.3: kernel_cap_t became one 64-bit word. */
@@ -116,6 +127,11 @@ static inline struct file *ckpt_mm_exe_file(struct mm_struct *mm)
 	return file;
 }
 
+/* 6.14: not a flag of dentry_open() any more, but a function beside it, not exported. */
+#ifdef __FMODE_NONOTIFY
+#define CKPT_OPEN_QUIETLY	__FMODE_NONOTIFY
+#endif
+
 /* 6.8: a file mapped through a stacked file system knows its path by function. */
 static inline const struct path *ckpt_file_path(struct file *file)
 {
@@ -123,6 +139,16 @@ static inline const struct path *ckpt_file_path(struct file *file)
 	return &file->f_path;
 #else
 	return file_user_path(file);
+#endif
+}
+
+/* 6.12: the question is asked of the files, not of their table. Under files->file_lock. */
+static inline bool ckpt_close_on_exec(struct files_struct *files, unsigned int fd)
+{
+#if CKPT_KERNEL_BEFORE(6, 12)
+	return close_on_exec(fd, files_fdtable(files));
+#else
+	return close_on_exec(fd, files);
 #endif
 }
 
@@ -176,6 +202,37 @@ static inline unsigned long ckpt_rseq(struct task_struct *t, u32 *len, u32 *sig)
 	return (unsigned long)t->rseq.usrptr;
 #endif
 }
+
+/* 7.2: a poll to go on with has its end in one field. */
+static inline u64 ckpt_restart_poll_ns(const struct restart_block *rb)
+{
+#if CKPT_KERNEL_BEFORE(7, 2)
+	return (u64)rb->poll.tv_sec * NSEC_PER_SEC + rb->poll.tv_nsec;
+#else
+	return timespec64_to_ns(&rb->poll.end_time);
+#endif
+}
+
+#ifdef CONFIG_FUTEX
+/* 7.2: what a task has of futexes became a struct. */
+static inline struct robust_list_head __user *ckpt_robust_list(struct task_struct *task)
+{
+#if CKPT_KERNEL_BEFORE(7, 2)
+	return task->robust_list;
+#else
+	return task->futex.robust_list;
+#endif
+}
+
+static inline bool ckpt_owns_pi_futex(struct task_struct *task)
+{
+#if CKPT_KERNEL_BEFORE(7, 2)
+	return !list_empty(&task->pi_state_list);
+#else
+	return !list_empty(&task->futex.pi_state_list);
+#endif
+}
+#endif /* CONFIG_FUTEX */
 
 /* 6.7: flags a restart_block keeps for a futex; private to kernel/futex/futex.h. */
 #if CKPT_KERNEL_BEFORE(6, 7)
@@ -283,6 +340,24 @@ static inline u64 ckpt_mm_odd_flags(struct mm_struct *mm)
 	return flags;
 }
 
+/*
+ * May it be dumped and traced? As prctl(PR_GET_DUMPABLE) says: 0, 1 or 2. 7.2: it
+ * belongs to the task and no longer to its memory.
+ */
+static inline int ckpt_dumpable(struct task_struct *task)
+{
+#if CKPT_KERNEL_BEFORE(7, 2)
+	return get_dumpable(task->mm);
+#else
+	int dumpable;
+
+	rcu_read_lock();
+	dumpable = READ_ONCE(rcu_dereference(task->exec_state)->dumpable);
+	rcu_read_unlock();
+	return dumpable;
+#endif
+}
+
 /* Bits of vm_flags that the kernel sets for itself. */
 static inline vm_flags_t ckpt_vm_ignored_flags(void)
 {
@@ -313,7 +388,14 @@ static inline u32 ckpt_mnt_ns_number(const struct mnt_namespace *ns)
 	hlist_for_each_entry(timer, &(sig)->posix_timers, list)
 #endif
 
-/* 6.13: a timer's state is one enum, its signal is part of it. */
+/* 6.13: a timer's state is one number, its signal is part of it. */
+#if !CKPT_KERNEL_BEFORE(6, 13)
+enum {	/* enum posix_timer_state, private to kernel/time/posix-timers.h */
+	CKPT_POSIX_TIMER_ARMED			= 1,
+	CKPT_POSIX_TIMER_REQUEUE_PENDING	= 2,
+};
+#endif
+
 static inline const struct kernel_siginfo *ckpt_posix_timer_info(const struct k_itimer *timer)
 {
 #if CKPT_KERNEL_BEFORE(6, 13)
@@ -329,7 +411,7 @@ static inline bool ckpt_posix_timer_queued(const struct k_itimer *timer)
 #if CKPT_KERNEL_BEFORE(6, 13)
 	return timer->it_active;
 #else
-	return timer->it_status == POSIX_TIMER_ARMED;
+	return timer->it_status == CKPT_POSIX_TIMER_ARMED;
 #endif
 }
 
@@ -339,7 +421,7 @@ static inline bool ckpt_posix_timer_pending(const struct k_itimer *timer)
 #if CKPT_KERNEL_BEFORE(6, 13)
 	return timer->it_requeue_pending & REQUEUE_PENDING;
 #else
-	return timer->it_status == POSIX_TIMER_REQUEUE_PENDING;
+	return timer->it_status == CKPT_POSIX_TIMER_REQUEUE_PENDING;
 #endif
 }
 
