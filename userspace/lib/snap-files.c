@@ -79,8 +79,6 @@ static int read_deleted(pid_t pid, const struct ckpt_model_fd *fd, struct ckpt_e
 	char path[64];
 	int in, ret;
 
-	if (fd->rec.id.size > JUDGE_DELETED_MAX)
-		return 0;		/* the judgement refuses it */
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd->rec.fd);
 	in = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (in < 0) {
@@ -109,6 +107,8 @@ static bool have(const struct ckpt_model *model, size_t n)
 
 int snap_files_read(const struct ckpt_model *model, struct ckpt_err *err, struct snap_files *files)
 {
+	uint64_t room = JUDGE_DELETED_MAX;
+
 	files->deleted = calloc(model->nr_fds + 1, sizeof(*files->deleted));
 	if (!files->deleted)
 		return ckpt_err_sys(err, ENOMEM, "content of deleted files");
@@ -119,6 +119,9 @@ int snap_files_read(const struct ckpt_model *model, struct ckpt_err *err, struct
 
 		if (!is_deleted(&fd->rec) || have(model, i))
 			continue;
+		if (fd->rec.id.size > room)
+			return 0;	/* the judgement refuses: do not hold it still for that */
+		room -= fd->rec.id.size;
 		d->file = fd->rec.file;
 		files->nr++;
 		ret = read_deleted(model->proc.pid, fd, err, d);

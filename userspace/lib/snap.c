@@ -20,6 +20,7 @@
  * process go on, because closing a session thaws.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,16 +125,22 @@ static int prepare(struct snap *s)
 
 /* ------------------------------------------------------------------------------- capture */
 
+/* 0, or what the user wants this to end with. */
+static int go_on(struct snap *s)
+{
+	const struct snap_opts *o = s->opts;
+	int ret = o->progress ? o->progress(0, 0, o->progress_arg) : 0;
+
+	return ret ? ckpt_err_sys(s->err, ret, "process %d: given up", s->target.pid) : 0;
+}
+
 /* Whether to try again what a signal ended: yes, unless the user wants to stop. */
 static bool again(struct snap *s, int ret, int tries)
 {
-	const struct snap_opts *o = s->opts;
-
-	if (ret != -EINTR || tries >= CAPTURE_TRIES ||
-	    (o->progress && o->progress(0, 0, o->progress_arg)))
+	if (ret != -EINTR || tries >= CAPTURE_TRIES)
 		return false;
 	ckpt_err_clear(s->err);
-	return true;
+	return !go_on(s);
 }
 
 static int capture_at_once(struct snap *s)
@@ -214,9 +221,18 @@ static int capture(struct snap *s)
 
 /* --------------------------------------------------------------------------- then, thawed */
 
-/* A program that goes on deserves the processor and the disk more than its snapshot does. */
+/*
+ * A program that goes on deserves the processor and the disk more than its snapshot does; and if
+ * memory runs out it is the snapshot that has to go.
+ */
 static void lower_priority(void)
 {
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		(void)!write(fd, "1000", 4);	/* a wish, no more */
+		close(fd);
+	}
 	if (getpriority(PRIO_PROCESS, 0) < NICE_LOW)
 		setpriority(PRIO_PROCESS, 0, NICE_LOW);
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_BE_LOWEST);
@@ -343,6 +359,8 @@ static int run(struct snap *s)
 		ret = stream_map_read(s->snapshot, s->err, &s->map);
 	if (!ret)
 		ret = pass_judgement(s);
+	if (!ret)
+		ret = go_on(s);
 	if (!ret)
 		ret = barrier(s);
 	if (!ret)
