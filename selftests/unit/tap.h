@@ -3,16 +3,18 @@
  * tap.h - the little that tests of plain functions need: TAP out, each test in its own process
  * (so a crash, a leak found at exit or a limit set for it is that test's alone), a printed seed.
  *
- * Environment: SEED=N repeats a run; CKPT_FULL=1 asks for large counts.
+ * Environment: CKPT_SEED=N repeats a run; CKPT_FULL=1 asks for large counts.
  */
 #ifndef UNIT_TAP_H
 #define UNIT_TAP_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -86,6 +88,21 @@ static inline uint64_t rnd_below(uint64_t n)
 	return rnd() % n;
 }
 
+/* A child that does not outlive its test, and does not print the test's output again. */
+static inline pid_t tap_fork(void)
+{
+	pid_t parent = getpid(), pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(1);
+	}
+	return pid;
+}
+
 /* @few for each change, @many when asked for full counts; sanitized code gets a quarter. */
 static inline unsigned int tap_count(unsigned int few, unsigned int many)
 {
@@ -96,7 +113,7 @@ static inline unsigned int tap_count(unsigned int few, unsigned int many)
 
 static inline int tap_main(const struct tap_test *tests, size_t n)
 {
-	const char *env = getenv("SEED");
+	const char *env = getenv("CKPT_SEED");
 	uint64_t seed = 0;
 	int failed = 0;
 
@@ -104,13 +121,12 @@ static inline int tap_main(const struct tap_test *tests, size_t n)
 		seed = strtoull(env, NULL, 0);
 	else if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		return 1;
-	printf("TAP version 13\n1..%zu\n# SEED=0x%llx\n", n, (unsigned long long)seed);
+	printf("TAP version 13\n1..%zu\n# CKPT_SEED=0x%llx\n", n, (unsigned long long)seed);
 	for (size_t i = 0; i < n; i++) {
 		int status;
 		pid_t pid;
 
-		fflush(stdout);
-		pid = fork();
+		pid = tap_fork();
 		if (!pid) {
 			tap_random_state = seed + i;
 			tests[i].run();

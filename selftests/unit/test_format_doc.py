@@ -1,16 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""test_format_doc.py FORMAT_RST MKIMAGE: the format's page is enough to read an image.
+"""test_format_doc.py [FORMAT_RST MKIMAGE]: the format's page is enough to read an image.
 
 A reader that knows nothing of the library: it takes every offset and size from the tables of the
 page and holds the image against what the page says, byte for byte.
 """
 import ctypes
+import os
 import re
 import subprocess
 import sys
 import tempfile
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 PAGE = 4096
 
 
@@ -192,7 +194,7 @@ def check_pages(tap, tables, data, entry):
 
 
 def main():
-    rst, mkimage = sys.argv[1:]
+    rst, mkimage = sys.argv[1:] or (f"{TOP}/docs/image-format.rst", f"{TOP}/build/unit/mkimage")
     tap = Tap()
     print("TAP version 13")
     with open(rst, encoding="utf-8") as f:

@@ -294,7 +294,7 @@ static void a_pipe_is_enough_to_write_to(void)
 	pid_t pid;
 
 	REQUIRE(fd >= 0 && !pipe(ends));
-	pid = fork();
+	pid = tap_fork();
 	if (!pid) {
 		close(ends[0]);
 		write_small(ends[1], 1, NULL, NULL);

@@ -287,6 +287,67 @@ static void no_wrong_byte_is_handed_out(void)
 	free(b.data);
 }
 
+#define MANY	11
+
+/* More frames than the cache holds, one damaged: the others stay right, however they are read. */
+static void a_damaged_frame_does_not_spoil_the_cache(void)
+{
+	struct image_params params = {
+		.job = "job", .generation = 1, .page_size = PAGE, .frame_size = PAGE,
+	};
+	unsigned char want[MANY][PAGE], got[PAGE];
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct image_frame_disk frame;
+	struct image_writer *w;
+	struct image_pages *ip;
+	struct image *img;
+	struct bytes b;
+	uint64_t at;
+	int fd = memfd_create("image", MFD_CLOEXEC);
+
+	REQUIRE_OK(image_writer_open(fd, &params, &err, &w), err);
+	REQUIRE_OK(image_writer_put(w, IMAGE_STATE, 1, 0, "", 0, &err), err);
+	REQUIRE_OK(image_writer_begin_pages(w, 1, &err), err);
+	for (int i = 0; i < MANY; i++) {
+		fill_page(want[i], PAGE, i % 2 ? FILL_TEXT : FILL_NOISE, i);
+		REQUIRE_OK(image_writer_data(w, i * PAGE, 1, want[i], &err), err);
+	}
+	REQUIRE_OK(image_writer_end_pages(w, &err, NULL), err);
+	REQUIRE_OK(image_writer_finish(w, &err, NULL), err);
+	image_writer_close(w);
+	b = bytes_of_fd(fd);
+	at = frame_at(&b, 6, &frame) + 3;	/* a raw one: read straight into the cache */
+	b.data[at] ^= 4;
+	REQUIRE(pwrite(fd, &b.data[at], 1, at) == 1);
+	REQUIRE_OK(image_open(fd, "many", &err, &img), err);
+	REQUIRE_OK(image_pages_open(img, 1, &err, &ip), err);
+	for (int n = 0; n < 3000; n++) {
+		int i = rnd_below(MANY), ret = image_pages_read(ip, i * PAGE, 1, got, NULL);
+
+		REQUIRE_EQ(ret, i == 6 ? -EBADMSG : 0);
+		REQUIRE(ret || !memcmp(got, want[i], PAGE));
+	}
+	image_pages_close(ip);
+	image_close(img);
+	close(fd);
+	free(b.data);
+}
+
+static void a_damaged_header_is_called_so(void)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct bytes b = small_image();
+	struct image *img;
+	int fd;
+
+	((struct image_header_disk *)b.data)->kernel[2] ^= 1;
+	fd = fd_of_bytes(b.data, b.size);
+	REQUIRE_EQ(image_open(fd, "x", &err, &img), -EBADMSG);
+	REQUIRE(strstr(err.text, "header: wrong checksum"));
+	close(fd);
+	free(b.data);
+}
+
 static void what_is_no_image_is_called_so(void)
 {
 	static const char *const content[] = { "", "x", "hello, world\n",
@@ -324,6 +385,8 @@ static const struct tap_test tests[] = {
 	  a_damaged_frame_is_named_with_its_addresses },
 	{ "verify_goes_on_after_the_first_damage", verify_goes_on_after_the_first_damage },
 	{ "no_wrong_byte_is_handed_out", no_wrong_byte_is_handed_out },
+	{ "a_damaged_frame_does_not_spoil_the_cache", a_damaged_frame_does_not_spoil_the_cache },
+	{ "a_damaged_header_is_called_so", a_damaged_header_is_called_so },
 	{ "what_is_no_image_is_called_so", what_is_no_image_is_called_so },
 	{ "only_regular_files_are_opened", only_regular_files_are_opened },
 };

@@ -198,7 +198,7 @@ static pid_t hold_writer(int *ret_stop)
 	pid_t pid;
 
 	REQUIRE(!pipe(ready) && !pipe(stop));
-	pid = fork();
+	pid = tap_fork();
 	if (!pid) {
 		struct ckpt_err err = CKPT_ERR_INIT;
 		struct store_writer *w;
@@ -316,7 +316,7 @@ static void writers_and_cleaners_at_once_lose_nothing(void)
 	enter_scratch();
 	keep_made = open_store();
 	for (int i = 0; i < WRITERS + 2; i++) {
-		pids[i] = fork();
+		pids[i] = tap_fork();
 		if (pids[i])
 			continue;
 		tap_random_state += i * 7919;

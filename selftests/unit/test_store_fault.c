@@ -45,6 +45,19 @@ struct fault {
 
 static struct fault *fault;
 
+/* What others do at the worst moment: run once, before the next call of that kind. */
+static void (*before_exclusive_open)(void);
+static void (*before_flock)(void);
+
+static void run_once(void (**hook)(void))
+{
+	void (*run)(void) = *hook;
+
+	*hook = NULL;
+	if (run)
+		run();
+}
+
 /* Called before the real call; true: it has to fail. */
 static bool enter(const char *call, int fd)
 {
@@ -91,9 +104,22 @@ WRAP(renameat2, from_dir,
      from_dir, from, to_dir, to, flags)
 WRAP(unlinkat, dir, (int dir, const char *path, int flags), dir, path, flags)
 WRAP(rmdir, -1, (const char *path), path)
-WRAP(flock, fd, (int fd, int op), fd, op)
 WRAP(fstat, fd, (int fd, struct stat *st), fd, st)
 WRAP(fstatat, dir, (int dir, const char *path, struct stat *st, int flags), dir, path, st, flags)
+
+int __real_flock(int fd, int op);
+int __wrap_flock(int fd, int op);
+int __wrap_flock(int fd, int op)
+{
+	int ret;
+
+	run_once(&before_flock);
+	if (enter("flock", fd))
+		return -1;
+	ret = __real_flock(fd, op);
+	leave();
+	return ret;
+}
 
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
@@ -126,6 +152,8 @@ int __wrap_openat(int dir, const char *path, int flags, ...)
 	if (flags & O_CREAT)
 		mode = va_arg(args, mode_t);
 	va_end(args);
+	if (flags & O_EXCL)
+		run_once(&before_exclusive_open);
 	if (enter("openat", dir))
 		return -1;
 	ret = __real_openat(dir, path, flags, mode);
@@ -199,8 +227,7 @@ static int run_with_fault(enum mode mode, int error, unsigned int at)
 	fault->mode = mode;
 	fault->error = error;
 	fault->at = at;
-	fflush(stdout);
-	pid = fork();
+	pid = tap_fork();
 	if (!pid) {
 		int ret;
 
@@ -397,6 +424,116 @@ static void commit_syncs_in_the_order_that_survives_power_loss(void)
 	REQUIRE_EQ(fault->log[at].fd, fault->log[find_call("mkdirat", 0)].fd);
 }
 
+/* ---- others at the worst moment ---------------------------------------------------------- */
+
+static void make_file(const char *path)
+{
+	int fd = __real_open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+
+	REQUIRE(fd >= 0);
+	close(fd);
+}
+
+static void commit_second(void)
+{
+	make_file("s/job/gen-00000002.ckpt");
+}
+
+/* The scan saw neither the other's temporary nor, a moment later, its generation. */
+static void a_number_committed_since_the_scan_is_not_claimed(void)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct store_writer *w;
+	struct store *s;
+
+	enter_scratch();
+	s = open_store();
+	put(s, "job", NULL, NULL);
+	before_exclusive_open = commit_second;
+	REQUIRE_OK(store_writer_open(s, "job", &err, &w), err);
+	REQUIRE_EQ(store_writer_generation(w), 3);
+	REQUIRE_EQ(count_entries("s/job", ".tmp-"), 1);
+	store_writer_close(w);
+	store_close(s);
+}
+
+static void remove_job_directory(void)
+{
+	REQUIRE(!rmdir("s/job"));
+}
+
+static void a_job_directory_may_go_before_the_claim(void)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct store *s;
+
+	enter_scratch();
+	s = open_store();
+	before_exclusive_open = remove_job_directory;
+	REQUIRE_OK(try_put(s, "job", 1, NULL, &err, NULL), err);
+	REQUIRE(!before_exclusive_open && !err.code);
+	REQUIRE_EQ(verify_all(s), 1);
+	store_close(s);
+}
+
+static int other_writer = -1;
+
+/* The writer the cleaner looks at is gone, its number claimed again by one that lives. */
+static void replace_temporary(void)
+{
+	REQUIRE(!unlink("s/job/.tmp-00000002"));
+	other_writer = __real_open("s/job/.tmp-00000002", O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC,
+				   0600);
+	REQUIRE(other_writer >= 0 && !__real_flock(other_writer, LOCK_EX | LOCK_NB));
+}
+
+static void a_cleaner_removes_only_what_it_has_locked(void)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct store_removed removed;
+	struct store *s;
+
+	enter_scratch();
+	s = open_store();
+	put(s, "job", NULL, NULL);
+	make_file("s/job/.tmp-00000002");
+	before_flock = replace_temporary;
+	REQUIRE_OK(store_gc(s, NULL, 0, &err, &removed), err);
+	REQUIRE_EQ(removed.temporaries, 0);
+	REQUIRE_EQ(count_entries("s/job", ".tmp-"), 1);
+	close(other_writer);
+	REQUIRE_OK(store_gc(s, NULL, 0, &err, &removed), err);
+	REQUIRE_EQ(removed.temporaries, 1);
+	store_close(s);
+}
+
+/* A cleaner that comes between O_EXCL and flock() of a writer takes its file away. */
+static void clean_now(void)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct store_removed removed;
+	struct store *s = open_store();
+
+	REQUIRE_OK(store_gc(s, NULL, 0, &err, &removed), err);
+	REQUIRE_EQ(removed.temporaries, 1);
+	store_close(s);
+}
+
+static void a_writer_cleaned_away_before_its_lock_starts_anew(void)
+{
+	struct store *s;
+
+	enter_scratch();
+	s = open_store();
+	put(s, "job", NULL, NULL);
+	before_flock = clean_now;
+	put(s, "job", NULL, NULL);
+	REQUIRE(!before_flock);
+	REQUIRE_EQ(verify_all(s), 2);
+	REQUIRE_EQ(count_entries("s/job", ""), 2);
+	store_close(s);
+}
+
 /* ---- real faults --------------------------------------------------------------------------- */
 
 /* A tmpfs of our own on "mnt"; skips where that is not allowed. */
@@ -531,14 +668,24 @@ static void a_forbidden_store_is_told(void)
 
 /* ---- SIGKILL at random moments ------------------------------------------------------------- */
 
-static void spin_ns(uint64_t ns)
+static uint64_t now_ns(void)
 {
-	struct timespec start, now;
+	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &start);
-	do {
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while ((now.tv_sec - start.tv_sec) * 1000000000ull + now.tv_nsec - start.tv_nsec < ns);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+/* Until the writer has committed @count, and then some part of the next. */
+static void let_it_work(const unsigned int *done, unsigned int count, uint64_t ns)
+{
+	uint64_t start = now_ns();
+
+	while (__atomic_load_n(done, __ATOMIC_SEQ_CST) < count)
+		REQUIRE(now_ns() - start < 60000000000ull);
+	start = now_ns();
+	while (now_ns() - start < ns)
+		;
 }
 
 static void a_writer_may_die_at_any_moment(void)
@@ -557,7 +704,7 @@ static void a_writer_may_die_at_any_moment(void)
 		pid_t pid;
 
 		__atomic_store_n(done, 0, __ATOMIC_SEQ_CST);
-		pid = fork();
+		pid = tap_fork();
 		if (!pid) {
 			s = open_store();
 			for (;;) {
@@ -565,7 +712,7 @@ static void a_writer_may_die_at_any_moment(void)
 				__atomic_add_fetch(done, 1, __ATOMIC_SEQ_CST);
 			}
 		}
-		spin_ns(rnd_below(12000000));
+		let_it_work(done, rnd_below(4), rnd_below(3000000));
 		REQUIRE(!kill(pid, SIGKILL) && waitpid(pid, NULL, 0) == pid);
 		s = open_store();
 		partly += count_entries("s/job", ".tmp-") > 0;
@@ -589,6 +736,13 @@ static const struct tap_test tests[] = {
 	  short_and_interrupted_writes_are_gone_on_with },
 	{ "commit_syncs_in_the_order_that_survives_power_loss",
 	  commit_syncs_in_the_order_that_survives_power_loss },
+	{ "a_number_committed_since_the_scan_is_not_claimed",
+	  a_number_committed_since_the_scan_is_not_claimed },
+	{ "a_job_directory_may_go_before_the_claim", a_job_directory_may_go_before_the_claim },
+	{ "a_cleaner_removes_only_what_it_has_locked",
+	  a_cleaner_removes_only_what_it_has_locked },
+	{ "a_writer_cleaned_away_before_its_lock_starts_anew",
+	  a_writer_cleaned_away_before_its_lock_starts_anew },
 	{ "a_full_disk_is_told_and_nothing_left", a_full_disk_is_told_and_nothing_left },
 	{ "a_full_disk_spares_what_is_there", a_full_disk_spares_what_is_there },
 	{ "a_read_only_disk_is_told", a_read_only_disk_is_told },
