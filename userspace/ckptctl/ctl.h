@@ -143,7 +143,4 @@ int progress_end(void);
  */
 int load_module(struct ckpt_err *err);
 
-/* Where it would be loaded from, to be freed; NULL when there is none. */
-char *load_find(void);
-
 #endif

@@ -29,38 +29,24 @@ static bool may_load(void)
 	       data[CAP_TO_INDEX(CAP_SYS_MODULE)].effective & CAP_TO_MASK(CAP_SYS_MODULE);
 }
 
-/* The module in question; NULL when there is none. */
-static struct kmod_module *find(struct kmod_ctx *ctx)
+/* The module in question: 0, -ENOENT when there is none. */
+static int find(struct kmod_ctx *ctx, struct kmod_module **ret_mod)
 {
 	const char *path = getenv(MODULE_ENV);
-	struct kmod_module *mod = NULL;
 	struct kmod_list *list = NULL;
+	int ret;
 
 	if (path && *path)
-		return kmod_module_new_from_path(ctx, path, &mod) < 0 ? NULL : mod;
-	if (kmod_module_new_from_lookup(ctx, MODULE_NAME, &list) < 0 || !list)
-		return NULL;
-	mod = kmod_module_get_module(list);
+		return kmod_module_new_from_path(ctx, path, ret_mod);
+	ret = kmod_module_new_from_lookup(ctx, MODULE_NAME, &list);
+	if (ret < 0 || !list)
+		return ret < 0 ? ret : -ENOENT;
+	*ret_mod = kmod_module_get_module(list);
 	kmod_module_unref_list(list);
-	if (kmod_module_get_path(mod))
-		return mod;
-	kmod_module_unref(mod);
-	return NULL;
-}
-
-char *load_find(void)
-{
-	struct kmod_ctx *ctx = kmod_new(NULL, NULL);
-	struct kmod_module *mod = ctx ? find(ctx) : NULL;
-	char *path = NULL;
-
-	if (mod) {
-		path = strdup(kmod_module_get_path(mod));
-		kmod_module_unref(mod);
-	}
-	if (ctx)
-		kmod_unref(ctx);
-	return path;
+	if (kmod_module_get_path(*ret_mod))
+		return 0;
+	kmod_module_unref(*ret_mod);
+	return -ENOENT;
 }
 
 static int load_failed(const char *path, int ret, struct ckpt_err *err)
@@ -88,12 +74,12 @@ static int load_failed(const char *path, int ret, struct ckpt_err *err)
 }
 
 /* Name a file that CKPT_MODULE promises and that is not there. */
-static int none_found(struct ckpt_err *err)
+static int none_found(int code, struct ckpt_err *err)
 {
 	const char *path = getenv(MODULE_ENV);
 
 	if (path && *path)
-		ckpt_err_set(err, ENODEV, "%s (%s): is no kernel module", path, MODULE_ENV);
+		ckpt_err_set(err, ENODEV, "%s (from %s): %s", path, MODULE_ENV, strerror(-code));
 	else
 		ckpt_err_set(err, ENODEV, "the kernel module ckpt is neither loaded nor installed "
 			     "for this kernel");
@@ -112,10 +98,10 @@ int load_module(struct ckpt_err *err)
 	ctx = kmod_new(NULL, NULL);
 	if (!ctx)
 		return ckpt_err_sys(err, ENOMEM, "loading the kernel module");
-	mod = find(ctx);
-	if (!mod) {
+	ret = find(ctx, &mod);
+	if (ret < 0) {
 		kmod_unref(ctx);
-		return none_found(err);
+		return none_found(ret, err);
 	}
 	ret = kmod_module_probe_insert_module(mod, KMOD_PROBE_APPLY_BLACKLIST_ALIAS_ONLY, NULL,
 					      NULL, NULL, NULL);

@@ -225,15 +225,17 @@ static const struct judge_flag fd_flags[] = {
 static void judge_fd(const struct fd_case *c)
 {
 	const struct ckpt_rec_fd *r = &c->fd->rec;
+	bool lease = r->flags & CKPT_FD_LEASE;		/* its owner and signals belong to it */
 
-	judge_flags(c->j, "fd", r->fd, c->fd->path, r->flags,
+	judge_flags(c->j, "fd", r->fd, c->fd->path,
+		    lease ? r->flags & ~CKPT_FD_ASYNC_OWNER : r->flags,
 		    CKPT_FD_CLOEXEC | CKPT_FD_SHARED_OUTSIDE, fd_flags);
 	if (r->file_flags & O_PATH) {
 		refuse(c, "was opened with O_PATH, which is not supported yet",
 		       "close it before the snapshot");
 		return;
 	}
-	if (r->file_flags & O_ASYNC)
+	if (r->file_flags & O_ASYNC && !lease)
 		refuse(c, "signals input and output (O_ASYNC)", "clear it with fcntl(fd, F_SETFL)");
 	switch (r->kind) {
 	case CKPT_FDK_REG:

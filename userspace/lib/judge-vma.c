@@ -109,8 +109,11 @@ static void judge_vma(const struct ckpt_model_vma *vma, const struct judge_opts 
 {
 	const struct ckpt_rec_vma *v = &vma->rec;
 
-	judge_flags(j, "mapping", v->start, vma->path, v->flags, VMA_ALLOWED, vma_flags);
-	if (v->unknown_flags && !(v->flags & CKPT_VMA_UNKNOWN))
+	bool device = v->flags & CKPT_VMA_PFNMAP;	/* has odd attributes too */
+
+	judge_flags(j, "mapping", v->start, vma->path,
+		    device ? v->flags & ~CKPT_VMA_UNKNOWN : v->flags, VMA_ALLOWED, vma_flags);
+	if (v->unknown_flags && !(v->flags & CKPT_VMA_UNKNOWN) && !device)
 		judge_refuse(j, "mapping", v->start, vma->path, "use newer tools",
 			     "has attributes this version does not know (%#" PRIx64 ")",
 			     (uint64_t)v->unknown_flags);

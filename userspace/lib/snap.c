@@ -193,6 +193,22 @@ static void drop_capture(struct snap *s)
 	buf_free(&s->records);
 }
 
+/*
+ * Content of deleted files, unless the records tell already that this comes to nothing: then the
+ * process need not stand still for it.
+ */
+static int copy_deleted(struct snap *s)
+{
+	const struct judge_opts opts = { .killed = s->opts->kill };
+	struct judgement j = { 0 };
+	int ret = judge(s->model, &opts, &j);
+
+	if (!ret && !j.nr)
+		ret = snap_files_read(s->model, s->err, &s->files);
+	judgement_free(&j);
+	return ret;
+}
+
 /* Ends with a snapshot and its model; frozen only if the process is to be killed. */
 static int capture(struct snap *s)
 {
@@ -211,7 +227,7 @@ static int capture(struct snap *s)
 	if (!ret)
 		ret = examine(s);
 	if (!ret)
-		ret = snap_files_read(s->model, s->err, &s->files);
+		ret = copy_deleted(s);
 	if (!ret && !s->opts->kill) {
 		ret = session_thaw(s->session, s->err, NULL);
 		close_fd(&s->session);
