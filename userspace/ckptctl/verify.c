@@ -123,8 +123,8 @@ static void human(const struct ctl *ctl, json_t *report)
 			printf("%sok%s       %s\n", out_green(), out_plain(), out_get_text(o, "ref"));
 			continue;
 		}
-		printf("%sDAMAGED%s  %s: %s\n", out_red(), out_plain(), out_get_text(o, "ref"),
-		       out_get_text(o, "error"));
+		/* the error begins with the reference */
+		printf("%sDAMAGED%s  %s\n", out_red(), out_plain(), out_get_text(o, "error"));
 		json_array_foreach(json_object_get(o, "damages"), k, d) {
 			printf("         %s, at byte %llu", out_get_text(d, "what"),
 			       (unsigned long long)out_get(d, "offset"));
