@@ -109,16 +109,19 @@ static int take(struct ckpt_picture *picture, struct ckpt_frozen *frozen, struct
  * ckpt_capture - take state and memory of a frozen target
  * @picture: new or prepared
  * @frozen: the target, which stays frozen
+ * @ids: its files, learnt before the freeze
  * @why: the reason, on error
  *
  * Return: 0, and the picture is published; -ESRCH, -EAGAIN, -EIO, -EFBIG, -ENOMEM,
  * -EINTR.
  */
-int ckpt_capture(struct ckpt_picture *picture, struct ckpt_frozen *frozen, struct ckpt_why *why)
+int ckpt_capture(struct ckpt_picture *picture, struct ckpt_frozen *frozen,
+		 const struct ckpt_identities *ids, struct ckpt_why *why)
 {
 	struct mm_struct *mm = ckpt_frozen_mm(frozen);
 	int ret;
 
+	picture->records.ids = ids;
 	picture->pid = ckpt_frozen_leader(frozen)->pid;
 	for (picture->retries = 0; ; picture->retries++) {
 		ret = take(picture, frozen, why);
@@ -140,6 +143,7 @@ int ckpt_capture(struct ckpt_picture *picture, struct ckpt_frozen *frozen, struc
 		if (signal_pending(current))
 			return -EINTR;
 	}
+	picture->records.ids = NULL;
 	*why = (struct ckpt_why) CKPT_WHY_INIT;
 	ckpt_frozen_stats(frozen, &picture->frozen);
 	return ckpt_picture_publish(picture, mm);

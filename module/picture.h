@@ -9,6 +9,7 @@
 #include "arm.h"
 #include "barrier.h"
 #include "freeze.h"
+#include "identity.h"
 #include "pages.h"
 #include "record.h"
 

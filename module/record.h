@@ -5,6 +5,8 @@
 #include <linux/types.h>
 #include <uapi/linux/ckpt.h>
 
+struct ckpt_identities;
+
 /**
  * struct ckpt_records - a stream of state records being built
  * @buf: bytes, vmalloc or kmalloc
@@ -13,6 +15,7 @@
  * @nr: records written
  * @open: offset of the record being written, when there is one
  * @err: the first error; everything after it does nothing
+ * @ids: files that were asked before the pause, or NULL; not owned
  */
 struct ckpt_records {
 	u8 *buf;
@@ -21,6 +24,7 @@ struct ckpt_records {
 	u64 nr;
 	size_t open;
 	int err;
+	const struct ckpt_identities *ids;
 };
 
 int ckpt_records_reserve(struct ckpt_records *r, size_t bytes);

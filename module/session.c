@@ -39,6 +39,7 @@ struct ckpt_session {
 	struct ckpt_frozen *frozen;	/* NULL while the target runs; under @lock */
 	struct ckpt_picture *picture;	/* the last one taken in this freeze; under @lock */
 	struct ckpt_records records;	/* for CKPT_STATE, under @lock */
+	struct ckpt_identities ids;	/* learnt before the freeze, under @lock */
 };
 
 static unsigned int timeout_or_default(u32 timeout_ms)
@@ -58,7 +59,21 @@ static u64 thaw(struct ckpt_session *session)
 		session->picture = NULL;
 	}
 	ckpt_records_free(&session->records);
+	ckpt_identities_free(&session->ids);
 	return pause_ns;
+}
+
+static int freeze(struct ckpt_session *session, const struct ckpt_freeze *cmd,
+		  struct ckpt_why *why)
+{
+	int ret;
+
+	ckpt_identities_learn(&session->ids, session->leader);
+	ret = ckpt_freeze_begin(session->leader, timeout_or_default(cmd->timeout_ms), why,
+				&session->frozen);
+	if (ret)
+		ckpt_identities_free(&session->ids);
+	return ret;
 }
 
 static int do_freeze(struct ckpt_call *call)
@@ -76,8 +91,7 @@ static int do_freeze(struct ckpt_call *call)
 	if (session->frozen)
 		ret = ckpt_because(&why, CKPT_REASON_FROZEN, 0, -EBUSY);
 	else
-		ret = ckpt_freeze_begin(session->leader, timeout_or_default(cmd->timeout_ms), &why,
-					&session->frozen);
+		ret = freeze(session, cmd, &why);
 	if (!ret)
 		ckpt_frozen_stats(session->frozen, &stats);
 	mutex_unlock(&session->lock);
@@ -119,6 +133,7 @@ static int capture_state(struct ckpt_session *session)
 
 	for (tries = 0; tries < 8; tries++) {
 		ckpt_records_reset(&session->records);
+		session->records.ids = &session->ids;
 		ret = ckpt_state_capture(&session->records, session->frozen, NULL);
 		if (ret && ret != -EAGAIN)
 			return ret;
@@ -167,7 +182,9 @@ static int do_snapshot(struct ckpt_call *call)
 		ckpt_picture_put(picture);
 		return -EINTR;
 	}
-	ret = session->frozen ? ckpt_capture(picture, session->frozen, &why) : -EINVAL;
+	ret = -EINVAL;
+	if (session->frozen)
+		ret = ckpt_capture(picture, session->frozen, &session->ids, &why);
 	if (!ret) {
 		/* One reference for the descriptor, one to be told the pause. */
 		if (session->picture)
@@ -236,6 +253,7 @@ static int make_session(struct ckpt_call *call, struct task_struct *leader)
 		return -ENOMEM;
 	}
 	mutex_init(&session->lock);
+	ckpt_identities_init(&session->ids);
 	session->leader = leader;
 	ckpt_count(CKPT_COUNT_SESSIONS, 1);
 
@@ -268,6 +286,7 @@ int ckpt_session_attach(struct ckpt_call *call)
 
 static int snap(struct ckpt_picture *picture, struct ckpt_snap *cmd, struct ckpt_why *why)
 {
+	struct ckpt_identities ids;
 	struct task_struct *leader;
 	struct ckpt_frozen *frozen;
 	int ret;
@@ -275,13 +294,16 @@ static int snap(struct ckpt_picture *picture, struct ckpt_snap *cmd, struct ckpt
 	ret = ckpt_target_get(cmd->pid, why, &leader);
 	if (ret)
 		return ret;
+	ckpt_identities_init(&ids);
+	ckpt_identities_learn(&ids, leader);
 	ret = ckpt_capture_prepare(picture, leader, why);
 	if (!ret)
 		ret = ckpt_freeze_begin(leader, timeout_or_default(cmd->timeout_ms), why, &frozen);
 	if (!ret) {
-		ret = ckpt_capture(picture, frozen, why);
+		ret = ckpt_capture(picture, frozen, &ids, why);
 		picture->pause_ns = ckpt_freeze_end(frozen);
 	}
+	ckpt_identities_free(&ids);
 	put_task_struct(leader);
 	return ret;
 }

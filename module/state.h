@@ -7,7 +7,6 @@
 
 #include "compat/compat.h"
 
-struct ckpt_file_id;
 struct ckpt_frozen;
 struct ckpt_records;
 struct ckpt_thread;
@@ -28,10 +27,9 @@ void ckpt_state_thread(struct ckpt_records *r, struct ckpt_frozen *frozen,
 int ckpt_state_capture(struct ckpt_records *r, struct ckpt_frozen *frozen,
 		       struct ckpt_written_list *written);
 
-/* Shared by the parts: file identities and paths. */
+/* Shared by the parts. */
 #define CKPT_PATH_ROOM	PATH_MAX
 
-void ckpt_file_identity(const struct path *path, struct ckpt_file_id *id);
 const char *ckpt_path_text(const struct path *path, char *buf, u32 *ret_flags, u32 *ret_len);
 struct sighand_struct *__ckpt_lock_sighand(struct task_struct *task);
 

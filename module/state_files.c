@@ -22,6 +22,7 @@
 #include "barrier.h"
 #include "compat/compat.h"
 #include "freeze.h"
+#include "identity.h"
 #include "record.h"
 #include "state.h"
 
@@ -172,13 +173,25 @@ static bool has_lease(struct file *file)
 	return found;
 }
 
-/* What the file says of itself in /proc/PID/fdinfo. */
-static size_t info_text(struct file *file, char *buf)
+/* Kinds whose fdinfo says what they are made of. */
+static const char *const talkative[] = {
+	"anon_inode:[eventfd]", "anon_inode:[eventpoll]", "anon_inode:[signalfd]",
+	"anon_inode:[timerfd]", "anon_inode:inotify", "anon_inode:[fanotify]",
+};
+
+/*
+ * What the file says of itself in /proc/PID/fdinfo. Only kinds known to need no more
+ * than the buffer are asked: others look for a proc file behind it (pidfd).
+ */
+static size_t info_text(struct file *file, const char *name, size_t len, char *buf)
 {
 	struct seq_file m = { .buf = buf, .size = INFO_ROOM, .file = file };
+	bool asked = false;
+	int i;
 
-	/* Regular files have none; the others do not block. */
-	if (!file->f_op->show_fdinfo || S_ISREG(file_inode(file)->i_mode))
+	for (i = 0; i < ARRAY_SIZE(talkative); i++)
+		asked |= len == strlen(talkative[i]) && !memcmp(name, talkative[i], len);
+	if (!asked || !file->f_op->show_fdinfo)
 		return 0;
 	mutex_init(&m.lock);
 	file->f_op->show_fdinfo(&m, file);
@@ -199,8 +212,8 @@ static void add_open(struct ckpt_records *r, const struct open_fd *open, char *b
 	const struct path *path = ckpt_file_path(file);
 	const char *text = ckpt_path_text(path, buf, &rec.path_flags, &rec.path_len);
 
-	ckpt_file_identity(path, &rec.id);
-	rec.info_len = info_text(file, info);
+	ckpt_identity(r->ids, path, &rec.id);
+	rec.info_len = info_text(file, text, rec.path_len, info);
 	if (open->cloexec)
 		rec.flags |= CKPT_FD_CLOEXEC;
 	if (ckpt_file_has_owner(file))

@@ -21,6 +21,7 @@
 #include "area.h"
 #include "compat/compat.h"
 #include "freeze.h"
+#include "identity.h"
 #include "record.h"
 #include "state.h"
 
@@ -195,7 +196,7 @@ static void add_mapping(struct ckpt_records *r, struct mapping *m, struct mappin
 		    d_inode(ckpt_file_path(before->file)->dentry) == d_inode(path->dentry))
 			m->rec.id = before->rec.id;
 		else
-			ckpt_file_identity(path, &m->rec.id);
+			ckpt_identity(r->ids, path, &m->rec.id);
 	}
 	m->rec.path_len = len;
 	ckpt_record_begin(r, CKPT_REC_VMA);
@@ -253,7 +254,7 @@ static void add_path(struct ckpt_records *r, enum ckpt_path_what what, const str
 	struct ckpt_rec_path rec = { .what = what };
 	const char *text = ckpt_path_text(path, buf, &rec.flags, &rec.path_len);
 
-	ckpt_file_identity(path, &rec.id);
+	ckpt_identity(r->ids, path, &rec.id);
 	ckpt_record_begin(r, CKPT_REC_PATH);
 	ckpt_record_put(r, &rec, sizeof(rec));
 	ckpt_record_put(r, text, rec.path_len);

@@ -453,4 +453,23 @@ static inline bool ckpt_has_sem_undo(struct task_struct *task)
 	return list && !list_empty(&list->list_proc);
 }
 
+/* 6.6, 6.7: times of an inode are read by function. */
+static inline struct timespec64 ckpt_inode_mtime(const struct inode *inode)
+{
+#if CKPT_KERNEL_BEFORE(6, 7)
+	return inode->i_mtime;
+#else
+	return inode_get_mtime(inode);
+#endif
+}
+
+static inline struct timespec64 ckpt_inode_ctime(const struct inode *inode)
+{
+#if CKPT_KERNEL_BEFORE(6, 6)
+	return inode->i_ctime;
+#else
+	return inode_get_ctime(inode);
+#endif
+}
+
 #endif /* _CKPT_COMPAT_H */
