@@ -67,6 +67,7 @@ struct ckpt_frozen {
 	struct task_struct *leader;
 	struct mm_struct *mm;		/* user reference, from begin to end */
 	struct list_head threads;
+	struct list_head spares;	/* struct ckpt_thread without a task yet */
 	unsigned int nr_threads;
 	wait_queue_head_t progress;	/* the freezer waits: somebody parked or left */
 	wait_queue_head_t thaw;		/* parked threads wait */
@@ -86,8 +87,10 @@ static void freeze_put(struct ckpt_frozen *frozen)
 
 	if (!refcount_dec_and_test(&frozen->refs))
 		return;
+	list_splice(&frozen->spares, &frozen->threads);
 	list_for_each_entry_safe(thread, next, &frozen->threads, link) {
-		put_task_struct(thread->task);
+		if (thread->task)
+			put_task_struct(thread->task);
 		kfree(thread);
 		ckpt_count(CKPT_COUNT_THREADS, -1);
 	}
@@ -144,6 +147,7 @@ static struct ckpt_thread *thread_new(struct ckpt_frozen *frozen)
 	struct ckpt_thread *thread = kzalloc(sizeof(*thread), GFP_KERNEL_ACCOUNT);
 
 	if (thread) {
+		ckpt_count(CKPT_COUNT_THREADS, 1);
 		thread->frozen = frozen;
 		init_task_work(&thread->park, park_work);
 		init_task_work(&thread->nudge, nudge_work);
@@ -170,46 +174,67 @@ static bool is_known(struct ckpt_frozen *frozen, struct task_struct *task,
 	return false;
 }
 
-/* The first thread of the group that we do not know yet, with a reference. */
-static struct task_struct *find_new(struct ckpt_frozen *frozen)
+/* Have one struct ckpt_thread ready for each thread there is now. */
+static int make_spares(struct ckpt_frozen *frozen)
+{
+	int nr = READ_ONCE(frozen->leader->signal->nr_threads) + 1;
+	struct ckpt_thread *thread;
+
+	while (nr--) {
+		thread = thread_new(frozen);
+		if (!thread)
+			return -ENOMEM;
+		list_add(&thread->link, &frozen->spares);
+	}
+	return 0;
+}
+
+/* Enter the threads we do not know yet into the list; -EAGAIN when more spares are needed. */
+static int find_new(struct ckpt_frozen *frozen, struct ckpt_thread **ret_first)
 {
 	struct ckpt_thread *cursor = list_entry(&frozen->threads, struct ckpt_thread, link);
-	struct task_struct *t, *found = NULL;
+	bool all_new = list_empty(&frozen->threads);
+	struct ckpt_thread *thread;
+	struct task_struct *t;
+	int ret = 0;
 
 	rcu_read_lock();
 	for_each_thread(frozen->leader, t) {
-		if ((t->flags & PF_EXITING) || is_known(frozen, t, &cursor))
+		if ((t->flags & PF_EXITING) || (!all_new && is_known(frozen, t, &cursor)))
 			continue;
-		found = get_task_struct(t);
-		break;
+		thread = list_first_entry_or_null(&frozen->spares, struct ckpt_thread, link);
+		if (!thread) {
+			ret = -EAGAIN;
+			break;
+		}
+		thread->task = get_task_struct(t);
+		list_move_tail(&thread->link, &frozen->threads);
+		frozen->nr_threads++;
+		if (!*ret_first)
+			*ret_first = thread;
+		cursor = thread;
 	}
 	rcu_read_unlock();
-	return found;
+	return ret;
 }
 
 /* Ask every thread that was not asked yet. Returns how many, or an error. */
 static int queue_new(struct ckpt_frozen *frozen)
 {
-	struct ckpt_thread *thread;
-	struct task_struct *task;
-	int nr = 0;
+	struct ckpt_thread *thread = NULL;
+	int ret, nr = 0;
 
-	while ((task = find_new(frozen))) {
-		thread = thread_new(frozen);
-		if (!thread) {
-			put_task_struct(task);
+	do {
+		ret = find_new(frozen, &thread);
+		if (ret == -EAGAIN && make_spares(frozen))
 			return -ENOMEM;
-		}
-		thread->task = task;
-		list_add_tail(&thread->link, &frozen->threads);
-		frozen->nr_threads++;
-		ckpt_count(CKPT_COUNT_THREADS, 1);
+	} while (ret);
+	if (!thread)
+		return 0;
+	list_for_each_entry_from(thread, &frozen->threads, link) {
 		if (queue_on(thread, &thread->park, TWA_RESUME))
 			thread->state = CKPT_THREAD_GONE;
 		nr++;
-		if (signal_pending(current))
-			return -EINTR;
-		cond_resched();
 	}
 	return nr;
 }
@@ -414,6 +439,7 @@ static struct ckpt_frozen *freeze_new(struct task_struct *leader, unsigned int t
 	refcount_set(&frozen->refs, 1);
 	INIT_LIST_HEAD(&frozen->entry);
 	INIT_LIST_HEAD(&frozen->threads);
+	INIT_LIST_HEAD(&frozen->spares);
 	init_waitqueue_head(&frozen->progress);
 	init_waitqueue_head(&frozen->thaw);
 	frozen->leader = get_task_struct(leader);
