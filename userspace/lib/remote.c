@@ -25,6 +25,10 @@
 #define STOP_SYSCALL	(SIGTRAP | 0x80)
 #define OPTIONS		(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL)
 
+#ifndef PTRACE_SETSIGMASK
+#define PTRACE_SETSIGMASK	0x420b
+#endif
+
 /* Room below the scratch area's end for the red zone of whoever looks at it. */
 #define STACK_GAP	256
 
@@ -191,12 +195,57 @@ int remote_call(struct remote *r, struct ckpt_err *err, const char *what, long n
 	return 0;
 }
 
-int remote_clone(struct remote *r, struct ckpt_err *err, const uint64_t args[6], long *ret)
+/* SIGTRAP open or shut, all others blocked.  Open, for a blocked one that is forced is reset. */
+static int set_trap(struct remote *r, struct ckpt_err *err, bool open)
 {
-	int e = do_call(r, err, 435 /* clone3 */, args, false, ret);
+	uint64_t mask = open ? ~(1ULL << (SIGTRAP - 1)) : ~0ULL;
 
-	if (!e && *ret > 0)
-		e = remote_await_new((pid_t)*ret, err);
+	if (ptrace(PTRACE_SETSIGMASK, r->tid, sizeof(mask), &mask) < 0)
+		return ckpt_err_sys(err, errno, "thread %d: set signal mask", r->tid);
+	return 0;
+}
+
+/* Let it run into the breakpoint; stops for threads it clones are passed over. */
+static int to_breakpoint(struct remote *r, struct ckpt_err *err)
+{
+	int status, ret;
+
+	do {
+		ret = trace(err, PTRACE_CONT, r->tid, NULL);
+		if (!ret)
+			ret = await(err, r->tid, &status);
+		if (ret)
+			return ret;
+	} while (status >> 16);
+	if (WSTOPSIG(status) == SIGTRAP)
+		return 0;
+	return ckpt_err_set(err, -EFAULT, "thread %d: signal %d while it was being restored",
+			    r->tid, WSTOPSIG(status));
+}
+
+int remote_loop(struct remote *r, struct ckpt_err *err, uint64_t entries, size_t nr,
+		size_t *ret_left)
+{
+	struct user_regs_struct regs;
+	int e = aim(r, err, 0, REMOTE_ARGS(0));
+
+	if (!e)
+		e = trace(err, PTRACE_GETREGS, r->tid, &regs);
+	regs.rip = r->loop;
+	regs.rbx = entries;
+	regs.rbp = nr;
+	if (!e)
+		e = trace(err, PTRACE_SETREGS, r->tid, &regs);
+	if (!e)
+		e = set_trap(r, err, true);
+	if (!e)
+		e = to_breakpoint(r, err);
+	if (!e)
+		e = set_trap(r, err, false);
+	if (!e)
+		e = trace(err, PTRACE_GETREGS, r->tid, &regs);
+	if (!e)
+		*ret_left = regs.rbp;
 	return e;
 }
 
@@ -259,4 +308,13 @@ int remote_settle(struct remote *r, struct ckpt_err *err)
 int remote_release(struct remote *r, struct ckpt_err *err)
 {
 	return trace(err, PTRACE_DETACH, r->tid, NULL);
+}
+
+void remote_bury(pid_t tid)
+{
+	int status;
+
+	/* A stop on the way to its end is possible, and is left by itself. */
+	while (waitpid(tid, &status, __WALL) < 0 ? errno == EINTR : WIFSTOPPED(status))
+		;
 }

@@ -27,10 +27,12 @@
  * @scratch: writable memory of it, for arguments; what is there is lost
  * @scratch_len: its size
  * @mem: /proc/PID/mem of its process, borrowed
+ * @loop: address of the loop of remote-queue.h, 0 as long as there is none
  */
 struct remote {
 	pid_t tid;
 	uint64_t insn;
+	uint64_t loop;
 	uint64_t scratch;
 	size_t scratch_len;
 	int mem;
@@ -67,8 +69,9 @@ int remote_call(struct remote *r, struct ckpt_err *err, const char *what, long n
 int remote_interrupted_call(struct remote *r, struct ckpt_err *err, long nr,
 			    const uint64_t args[6], long *ret);
 
-/* Make a call of clone3 kind; @ret_tid is the new thread, stopped. */
-int remote_clone(struct remote *r, struct ckpt_err *err, const uint64_t args[6], long *ret);
+/* Run the loop over @nr entries at @entries; @ret_left of them were not or not well done. */
+int remote_loop(struct remote *r, struct ckpt_err *err, uint64_t entries, size_t nr,
+		size_t *ret_left);
 
 /* Copy to and from the memory of the process; memory protection does not matter. */
 int remote_write(const struct remote *r, struct ckpt_err *err, uint64_t addr, const void *buf,
@@ -85,5 +88,8 @@ int remote_settle(struct remote *r, struct ckpt_err *err);
 
 /* The thread goes on; nobody traces it any more. */
 int remote_release(struct remote *r, struct ckpt_err *err);
+
+/* Wait for the end of a thread that is dying. */
+void remote_bury(pid_t tid);
 
 #endif

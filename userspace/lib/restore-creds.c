@@ -26,6 +26,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "remote-queue.h"
 #include "restore-priv.h"
 
 struct capabilities {
@@ -33,13 +34,9 @@ struct capabilities {
 	struct __user_cap_data_struct data[2];
 };
 
-static int step(struct restore *rs, struct restore_thread *th, const char *name, long nr,
-		const uint64_t args[6])
+static int step(struct remote_queue *q, const char *name, long nr, const uint64_t args[6])
 {
-	char what[96];
-
-	snprintf(what, sizeof(what), "thread %d: credentials: %s", th->t->rec.tid, name);
-	return remote_call(&th->remote, rs->err, what, nr, args, NULL);
+	return remote_queue_add(q, nr, args, "thread %d: credentials: %s", q->r->tid, name);
 }
 
 static uint64_t join(uint32_t lo, uint32_t hi)
@@ -108,10 +105,9 @@ static bool same_creds(const struct ckpt_rec_creds *own, const gid_t *groups,
 		       c.nr_groups * sizeof(gid_t));
 }
 
-static int set_capabilities(struct restore *rs, struct restore_thread *th, const char *name,
-			    uint64_t effective, uint64_t permitted, uint64_t inheritable)
+static int set_capabilities(struct remote_queue *q, const char *name, uint64_t effective,
+			    uint64_t permitted, uint64_t inheritable)
 {
-	struct remote *r = &th->remote;
 	const struct capabilities caps = {
 		.head.version = _LINUX_CAPABILITY_VERSION_3,
 		.data = {
@@ -120,81 +116,97 @@ static int set_capabilities(struct restore *rs, struct restore_thread *th, const
 			  (uint32_t)(inheritable >> 32) },
 		},
 	};
-	int e = remote_write(r, rs->err, r->scratch, &caps, sizeof(caps));
+	int e = remote_queue_room(q, 1, sizeof(caps));
+	uint64_t at;
 
-	return e ? e : step(rs, th, name, SYS_capset,
-			    REMOTE_ARGS(r->scratch, r->scratch + offsetof(struct capabilities, data)));
+	if (e)
+		return e;
+	at = remote_queue_put(q, &caps, sizeof(caps));
+	return step(q, name, SYS_capset,
+		    REMOTE_ARGS(at, at + offsetof(struct capabilities, data)));
 }
 
-static int set_ids(struct restore *rs, struct restore_thread *th)
+static int set_ids(struct remote_queue *q, const struct ckpt_model_thread *t)
 {
-	const struct ckpt_rec_creds *c = &th->t->creds;
 	const uint64_t keep = SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP;
-	struct remote *r = &th->remote;
+	const struct ckpt_rec_creds *c = &t->creds;
 	size_t len = c->nr_groups * sizeof(uint32_t);
-	int e;
+	int e = remote_queue_room(q, 1, len);
 
-	if (len > AREA_SCRATCH)
-		return ckpt_err_set(rs->err, -EINVAL, "thread %d: impossible number of groups",
-				    th->t->rec.tid);
-	e = remote_write(r, rs->err, r->scratch, th->t->groups, len);
 	if (!e)
-		e = step(rs, th, "groups", SYS_setgroups, REMOTE_ARGS(c->nr_groups, r->scratch));
+		e = step(q, "groups", SYS_setgroups,
+			 REMOTE_ARGS(c->nr_groups, len ? remote_queue_put(q, t->groups, len) : 0));
 	if (!e)
-		e = step(rs, th, "keep capabilities", SYS_prctl,
-			 REMOTE_ARGS(PR_SET_SECUREBITS, keep));
+		e = step(q, "keep capabilities", SYS_prctl, REMOTE_ARGS(PR_SET_SECUREBITS, keep));
 	if (!e)
-		e = step(rs, th, "group numbers", SYS_setresgid,
-			 REMOTE_ARGS(c->gid, c->egid, c->sgid));
+		e = step(q, "group numbers", SYS_setresgid, REMOTE_ARGS(c->gid, c->egid, c->sgid));
 	if (!e)
-		e = step(rs, th, "file system group", SYS_setfsgid, REMOTE_ARGS(c->fsgid));
+		e = step(q, "file system group", SYS_setfsgid, REMOTE_ARGS(c->fsgid));
 	if (!e)
-		e = step(rs, th, "user numbers", SYS_setresuid,
-			 REMOTE_ARGS(c->uid, c->euid, c->suid));
-	return e ? e : step(rs, th, "file system user", SYS_setfsuid, REMOTE_ARGS(c->fsuid));
+		e = step(q, "user numbers", SYS_setresuid, REMOTE_ARGS(c->uid, c->euid, c->suid));
+	return e ? e : step(q, "file system user", SYS_setfsuid, REMOTE_ARGS(c->fsuid));
 }
 
-static int set_caps(struct restore *rs, struct restore_thread *th,
+static int set_caps(struct remote_queue *q, const struct ckpt_model_thread *t,
 		    const struct ckpt_rec_creds *own)
 {
-	const struct ckpt_rec_creds *c = &th->t->creds;
+	const struct ckpt_rec_creds *c = &t->creds;
 	uint64_t drop = own->cap_bounding & ~c->cap_bounding;
 	int e;
 
 	/* What the bounding set lacks could not become inheritable any more. */
-	e = set_capabilities(rs, th, "inheritable set", own->cap_permitted, own->cap_permitted,
+	e = set_capabilities(q, "inheritable set", own->cap_permitted, own->cap_permitted,
 			     c->cap_inheritable);
 	for (uint64_t i = 0; !e && i < 64; i++)
 		if (drop >> i & 1)
-			e = step(rs, th, "bounding set", SYS_prctl,
+			e = step(q, "bounding set", SYS_prctl,
 				 REMOTE_ARGS(PR_CAPBSET_DROP, i, 0, 0, 0));
 	if (!e)
-		e = step(rs, th, "clear the ambient set", SYS_prctl,
+		e = step(q, "clear the ambient set", SYS_prctl,
 			 REMOTE_ARGS(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0));
 	for (uint64_t i = 0; !e && i < 64; i++)
 		if (c->cap_ambient >> i & 1)
-			e = step(rs, th, "ambient set", SYS_prctl,
+			e = step(q, "ambient set", SYS_prctl,
 				 REMOTE_ARGS(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0));
 	if (!e)
-		e = step(rs, th, "securebits", SYS_prctl,
-			 REMOTE_ARGS(PR_SET_SECUREBITS, c->securebits));
-	return e ? e : set_capabilities(rs, th, "capabilities", c->cap_effective,
-					c->cap_permitted, c->cap_inheritable);
+		e = step(q, "securebits", SYS_prctl, REMOTE_ARGS(PR_SET_SECUREBITS, c->securebits));
+	return e ? e : set_capabilities(q, "capabilities", c->cap_effective, c->cap_permitted,
+					c->cap_inheritable);
 }
 
-static int finish_thread(struct restore *rs, struct restore_thread *th)
+static int finish_thread(struct remote_queue *q, const struct ckpt_rec_thread *rec)
 {
-	const struct ckpt_rec_thread *rec = &th->t->rec;
 	int e = 0;
 
 	/* A change of credentials clears it, so behind them. */
-	if (rec->pdeath_signal && !rs->opts->detach)
-		e = step(rs, th, "parent death signal", SYS_prctl,
+	if (rec->pdeath_signal)
+		e = step(q, "parent death signal", SYS_prctl,
 			 REMOTE_ARGS(PR_SET_PDEATHSIG, rec->pdeath_signal));
 	if (!e && (rec->flags & CKPT_THREAD_NO_NEW_PRIVS))
-		e = step(rs, th, "no new privileges", SYS_prctl,
+		e = step(q, "no new privileges", SYS_prctl,
 			 REMOTE_ARGS(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	return e;
+}
+
+static int set_thread(struct restore *rs, struct restore_thread *th,
+		      const struct ckpt_rec_creds *own, const gid_t *groups)
+{
+	struct remote_queue q;
+	int r = remote_queue_begin(&q, &th->remote, rs->err);
+
+	if (r)
+		return r;
+	if (!same_creds(own, groups, th->t)) {
+		r = set_ids(&q, th->t);
+		if (!r)
+			r = set_caps(&q, th->t, own);
+	}
+	if (!r)
+		r = finish_thread(&q, &th->t->rec);
+	if (!r)
+		r = remote_queue_run(&q);
+	remote_queue_end(&q);
+	return r;
 }
 
 static int set_dumpable(struct restore *rs)
@@ -220,17 +232,8 @@ int restore_creds(struct restore *rs)
 
 	if (r)
 		ckpt_err_sys(rs->err, r, "ask for own credentials");
-	for (size_t i = 0; !r && i < rs->m->nr_threads; i++) {
-		struct restore_thread *th = &rs->threads[i];
-
-		if (!same_creds(&own, groups, th->t)) {
-			r = set_ids(rs, th);
-			if (!r)
-				r = set_caps(rs, th, &own);
-		}
-		if (!r)
-			r = finish_thread(rs, th);
-	}
+	for (size_t i = 0; !r && i < rs->m->nr_threads; i++)
+		r = set_thread(rs, &rs->threads[i], &own, groups);
 	free(groups);
 	return r ? r : set_dumpable(rs);
 }

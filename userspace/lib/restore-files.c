@@ -28,57 +28,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "restore-priv.h"
+#include "restore-files.h"
 
 #define NONE	SIZE_MAX
-
-/* Flags worth a new open file when the caller's differs. */
-#define STDIO_FLAGS	(O_NONBLOCK)
-
-struct entry {
-	int fd;
-	bool borrowed;		/* the caller's own */
-};
-
-struct slot {
-	int fd;			/* number in the program */
-	size_t entry;
-	bool cloexec;
-};
-
-struct mapped {
-	const char *path;
-	int access;
-	size_t entry;
-};
-
-struct nameless {
-	const struct ckpt_file_id *id;
-	int fd;
-};
-
-struct cut {
-	const struct ckpt_model_fd *f;
-	int fd;
-};
-
-/* Arrays are as long as the model allows them to become, made once. */
-struct restore_files {
-	struct entry *entries;
-	size_t nr_entries;
-	struct slot *slots;		/* one a descriptor, in the model's order */
-	size_t nr_slots;
-	size_t *vma_entry;
-	struct mapped *mapped;
-	size_t nr_mapped;
-	struct nameless *nameless;
-	size_t nr_nameless;
-	struct cut *cuts;
-	size_t nr_cuts;
-	size_t exe, root, cwd, proc;
-	int root_fd;			/* -1: ours */
-	int base;
-};
 
 static size_t add_entry(struct restore_files *fs, int fd, bool borrowed)
 {
@@ -97,6 +49,7 @@ static struct restore_files *alloc_files(const struct ckpt_model *m)
 	fs->vma_entry = calloc(m->nr_vmas + 1, sizeof(*fs->vma_entry));
 	fs->mapped = calloc(m->nr_vmas + 1, sizeof(*fs->mapped));
 	fs->nameless = calloc(m->nr_fds + 1, sizeof(*fs->nameless));
+	fs->pipes = calloc(m->nr_fds + 1, sizeof(*fs->pipes));
 	fs->cuts = calloc(m->nr_fds + 1, sizeof(*fs->cuts));
 	fs->exe = fs->root = fs->cwd = fs->proc = NONE;
 	fs->root_fd = -1;
@@ -114,6 +67,10 @@ void restore_files_close(struct restore *rs)
 			close(fs->entries[i].fd);
 	for (size_t i = 0; fs->nameless && i < fs->nr_nameless; i++)
 		close(fs->nameless[i].fd);
+	for (size_t i = 0; fs->pipes && i < fs->nr_pipes; i++) {
+		close(fs->pipes[i].ends[0]);
+		close(fs->pipes[i].ends[1]);
+	}
 	for (size_t i = 0; fs->cuts && i < fs->nr_cuts; i++)
 		close(fs->cuts[i].fd);
 	free(fs->entries);
@@ -121,6 +78,7 @@ void restore_files_close(struct restore *rs)
 	free(fs->vma_entry);
 	free(fs->mapped);
 	free(fs->nameless);
+	free(fs->pipes);
 	free(fs->cuts);
 	free(fs);
 	rs->files = NULL;
@@ -179,7 +137,7 @@ static int open_exe(struct restore *rs)
 
 /* ------------------------------------------------------------ mappings */
 
-static bool maps_file(const struct ckpt_model_vma *v)
+bool restore_maps_file(const struct ckpt_model_vma *v)
 {
 	uint64_t flags = v->rec.flags;
 
@@ -198,7 +156,7 @@ static int open_mapped(struct restore *rs, size_t i)
 	char thing[48];
 	int r;
 
-	if ((v->rec.flags & CKPT_VMA_SHARED) && (v->rec.file_flags & O_ACCMODE) == O_RDWR)
+	if (restore_is_shared(&v->rec) && (v->rec.file_flags & O_ACCMODE) == O_RDWR)
 		access = O_RDWR;
 	for (size_t k = fs->nr_mapped; v->path && k-- > 0;)
 		if (fs->mapped[k].access == access && !strcmp(fs->mapped[k].path, v->path)) {
@@ -223,7 +181,7 @@ static int open_all_mapped(struct restore *rs)
 		int r;
 
 		rs->files->vma_entry[i] = NONE;
-		if (!maps_file(&rs->m->vmas[i]))
+		if (!restore_maps_file(&rs->m->vmas[i]))
 			continue;
 		r = open_mapped(rs, i);
 		if (r)
@@ -232,245 +190,7 @@ static int open_all_mapped(struct restore *rs)
 	return 0;
 }
 
-/* ------------------------------------------------------------ regular files */
-
-static bool same_inode(const struct ckpt_file_id *a, const struct ckpt_file_id *b)
-{
-	return a->dev == b->dev && a->ino == b->ino;
-}
-
-static bool may_write(const struct ckpt_rec_fd *fd)
-{
-	return !(fd->file_flags & O_PATH) && (fd->file_flags & O_ACCMODE) != O_RDONLY;
-}
-
-/* What the program could do to the file after the snapshot, as far as the records tell. */
-static enum meta_change change_of(const struct restore *rs, const struct ckpt_model_fd *f)
-{
-	const struct meta_file *mf = f->path ? meta_files_find(&rs->meta, f->path) : NULL;
-	const struct ckpt_model *m = rs->m;
-	enum meta_change change = META_FIXED;
-
-	if (mf)
-		return mf->change;
-	for (size_t i = 0; i < m->nr_vmas; i++)
-		if ((m->vmas[i].rec.flags & CKPT_VMA_SHARED) && maps_file(&m->vmas[i]) &&
-		    (m->vmas[i].rec.flags & CKPT_VMA_MAYWRITE) &&
-		    same_inode(&m->vmas[i].rec.id, &f->rec.id))
-			return META_INPLACE;
-	for (size_t i = 0; i < m->nr_fds; i++) {
-		const struct ckpt_rec_fd *r = &m->fds[i].rec;
-
-		if (!same_inode(&r->id, &f->rec.id) || !may_write(r))
-			continue;
-		if (!(r->file_flags & O_APPEND) && (uint64_t)r->pos < r->id.size)
-			return META_INPLACE;
-		change = META_GROW;
-	}
-	return change;
-}
-
-static int plan_cut(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
-		    const struct opened *o)
-{
-	struct restore_files *fs = rs->files;
-	int fd;
-
-	for (size_t i = 0; i < fs->nr_cuts; i++)
-		if (same_inode(&fs->cuts[i].f->rec.id, &f->rec.id))
-			return 0;
-	fd = restore_reopen(o->fd, O_WRONLY);
-	if (fd < 0)
-		return ckpt_err_sys(rs->err, errno, "%s: open %s to cut it back", thing, f->path);
-	fs->cuts[fs->nr_cuts++] = (struct cut){ f, fd };
-	return 0;
-}
-
-/*
- * A file that only grew is the same file with more at its end.  Another inode
- * under the name is another file (a rotated log), not to be touched.
- */
-static int check_grown(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
-		       const struct opened *o)
-{
-	uint64_t size = (uint64_t)o->st.st_size;
-
-	if (restore_unchanged(&f->rec.id, &o->st))
-		return 0;
-	if (o->st.st_ino != f->rec.id.ino)
-		return restore_file_differs(rs, thing, f->path, &f->rec.id, &o->st,
-					    "is another file now");
-	if (size < f->rec.id.size)
-		return restore_file_differs(rs, thing, f->path, &f->rec.id, &o->st,
-					    "is shorter than at the snapshot");
-	return size > f->rec.id.size ? plan_cut(rs, thing, f, o) : 0;
-}
-
-static int check_content(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
-			 const struct opened *o)
-{
-	if (!S_ISREG(f->rec.id.mode) || (f->rec.file_flags & O_PATH))
-		return 0;
-	if (change_of(rs, f) == META_GROW)
-		return check_grown(rs, thing, f, o);
-	return restore_same_file(rs, thing, f->path, &f->rec.id, o);
-}
-
-/* Further open files of a deleted inode share the one made for the first. */
-static int open_nameless(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
-{
-	struct restore_files *fs = rs->files;
-	int inode = -1, fd, r;
-
-	for (size_t i = 0; i < fs->nr_nameless; i++)
-		if (same_inode(fs->nameless[i].id, &f->rec.id))
-			inode = fs->nameless[i].fd;
-	if (inode < 0) {
-		r = restore_open_deleted(rs, fs->root_fd, thing, f->rec.file, &f->rec.id,
-					 f->path, &inode);
-		if (r)
-			return r;
-		fs->nameless[fs->nr_nameless++] = (struct nameless){ &f->rec.id, inode };
-	}
-	fd = restore_reopen(inode, (int)f->rec.file_flags);
-	if (fd < 0)
-		return ckpt_err_sys(rs->err, errno, "%s: open a deleted file again", thing);
-	return fd;
-}
-
-static int open_named(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
-{
-	struct opened o;
-	int r = restore_open(rs, rs->files->root_fd, thing, f->path, &f->rec.id,
-			     (int)f->rec.file_flags, &o);
-
-	if (r)
-		return r;
-	r = check_content(rs, thing, f, &o);
-	if (r) {
-		close(o.fd);
-		return r;
-	}
-	return o.fd;
-}
-
-/* ------------------------------------------------------------ terminals and pipes */
-
-static bool is_outside(const struct ckpt_model_fd *f)
-{
-	return f->rec.kind == CKPT_FDK_FIFO || f->rec.kind == CKPT_FDK_SOCK ||
-	       f->rec.kind == CKPT_FDK_TTY;
-}
-
-/*
- * The caller's standard input, output or error.  When the program had it
- * non-blocking it gets an open file of its own: the flag would else show up in
- * the caller's shell.
- */
-static int adopt_stdio(struct restore *rs, int number, const struct ckpt_model_fd *f,
-		       bool *ret_borrowed)
-{
-	int flags = fcntl(number, F_GETFL), fd;
-
-	*ret_borrowed = false;
-	if (flags < 0) {
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-		return fd < 0 ? ckpt_err_sys(rs->err, errno, "/dev/null") : fd;
-	}
-	if (((uint32_t)flags ^ f->rec.file_flags) & STDIO_FLAGS) {
-		struct stat st;
-
-		if (!fstat(number, &st) && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))) {
-			fd = restore_reopen(number, (flags & ~STDIO_FLAGS) |
-					    (int)(f->rec.file_flags & STDIO_FLAGS));
-			if (fd >= 0)
-				return fd;
-		}
-	}
-	*ret_borrowed = true;
-	return number;
-}
-
-static int open_outside(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
-			bool *ret_borrowed)
-{
-	int fd, r;
-
-	*ret_borrowed = false;
-	if (f->rec.fd <= STDERR_FILENO)
-		return adopt_stdio(rs, f->rec.fd, f, ret_borrowed);
-	if (f->rec.kind == CKPT_FDK_TTY) {
-		fd = open("/dev/tty", (int)(f->rec.file_flags & (O_ACCMODE | O_NONBLOCK | O_APPEND)) |
-			  O_CLOEXEC | O_NOCTTY);
-		if (fd >= 0)
-			return fd;
-		r = ckpt_err_sys(rs->err, errno, "%s: was the terminal %s; open /dev/tty", thing,
-				 f->path ? f->path : "");
-	} else {
-		r = ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: was %s, which leads outside", thing,
-				 f->path ? f->path : "a pipe or socket");
-	}
-	ckpt_err_hint(rs->err, "give it something else with --fd %d=PATH", f->rec.fd);
-	return r;
-}
-
-static const char *override_of(const struct restore *rs, uint32_t file)
-{
-	for (size_t i = 0; i < rs->opts->nr_fds; i++) {
-		const struct ckpt_model_fd *f = ckpt_model_fd(rs->m, rs->opts->fds[i].fd);
-
-		if (f && f->rec.file == file)
-			return rs->opts->fds[i].path;
-	}
-	return NULL;
-}
-
-static int open_override(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
-			 const char *path)
-{
-	int flags = (int)(f->rec.file_flags & (O_ACCMODE | O_APPEND | O_NONBLOCK));
-	int fd;
-
-	if ((flags & O_ACCMODE) != O_RDONLY)
-		flags |= O_CREAT;
-	fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0666);
-	return fd < 0 ? ckpt_err_sys(rs->err, errno, "%s: open %s", thing, path) : fd;
-}
-
 /* ------------------------------------------------------------ descriptors */
-
-/* Returns a descriptor, or -errno. */
-static int open_fd(struct restore *rs, const struct ckpt_model_fd *f, bool *ret_borrowed)
-{
-	const char *path = override_of(rs, f->rec.file);
-	char thing[24];
-	int fd;
-
-	*ret_borrowed = false;
-	snprintf(thing, sizeof(thing), "fd %d", f->rec.fd);
-	if (path)
-		return open_override(rs, thing, f, path);
-	if (is_outside(f))
-		return open_outside(rs, thing, f, ret_borrowed);
-	if (f->rec.kind != CKPT_FDK_REG && f->rec.kind != CKPT_FDK_DIR &&
-	    f->rec.kind != CKPT_FDK_CHR)
-		return ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: %s cannot be restored", thing,
-				    f->path ? f->path : "an object of the kernel");
-	if ((f->rec.path_flags & CKPT_PATHF_DELETED) && f->rec.kind == CKPT_FDK_REG)
-		fd = open_nameless(rs, thing, f);
-	else
-		fd = open_named(rs, thing, f);
-	if (fd < 0 || (f->rec.file_flags & O_PATH) || f->rec.kind == CKPT_FDK_CHR)
-		return fd;
-	if (lseek(fd, (off_t)f->rec.pos, SEEK_SET) < 0) {
-		int r = ckpt_err_sys(rs->err, errno, "%s: go to offset %lld of %s", thing,
-				     (long long)f->rec.pos, f->path);
-
-		close(fd);
-		return r;
-	}
-	return fd;
-}
 
 static int open_fds(struct restore *rs)
 {
@@ -487,15 +207,15 @@ static int open_fds(struct restore *rs)
 		slot->fd = f->rec.fd;
 		slot->cloexec = f->rec.flags & CKPT_FD_CLOEXEC;
 		/* The caller's output and error stay apart, also if they were one. */
-		split = is_outside(f) && f->rec.fd <= STDERR_FILENO &&
-			!override_of(rs, f->rec.file);
+		split = restore_fd_is_outside(rs, f) && f->rec.fd <= STDERR_FILENO &&
+			!restore_fd_override(rs, f->rec.file);
 		for (k = 0; k < i && !split; k++)
 			if (m->fds[k].rec.file == f->rec.file)
 				break;
 		if (!split && k < i) {
 			slot->entry = fs->slots[k].entry;
 		} else {
-			fd = open_fd(rs, f, &borrowed);
+			fd = restore_fd_open(rs, f, &borrowed);
 			if (fd < 0)
 				return fd;
 			slot->entry = add_entry(fs, fd, borrowed);
@@ -597,7 +317,8 @@ int restore_files_open(struct restore *rs)
 
 	rs->files = alloc_files(rs->m);
 	if (!rs->files || !rs->files->entries || !rs->files->slots || !rs->files->vma_entry ||
-	    !rs->files->mapped || !rs->files->nameless || !rs->files->cuts)
+	    !rs->files->mapped || !rs->files->nameless || !rs->files->pipes ||
+	    !rs->files->cuts)
 		return ckpt_err_set(rs->err, -ENOMEM, "no memory for the files of the process");
 	r = open_dirs(rs);
 	if (!r)

@@ -25,10 +25,9 @@ static const unsigned char zeros[RESTORE_PAGE];
 static int put(struct restore *rs, const struct ckpt_model_vma *v, uint64_t addr,
 	       const void *data, uint64_t len)
 {
-	const uint64_t late = CKPT_VMA_HUGETLB | CKPT_VMA_SHMEM;
 	const char *p = data;
 
-	if (!(v->rec.flags & (CKPT_VMA_WRITE | late)))
+	if (!(v->rec.flags & CKPT_VMA_WRITE) && !restore_protect_late(&v->rec))
 		return remote_write(leader(rs), rs->err, addr, data, len);
 	while (len) {
 		struct iovec local = { (void *)(uintptr_t)p, len };
@@ -76,7 +75,7 @@ static int put_run(struct restore *rs, uint64_t addr, const char *data, uint64_t
 					    "the image has a page at %#llx, where nothing is mapped",
 					    (unsigned long long)addr);
 		if (v->rec.flags & (CKPT_VMA_VDSO | CKPT_VMA_SPECIAL) ||
-		    ((v->rec.flags & CKPT_VMA_SHARED) &&
+		    (restore_is_shared(&v->rec) &&
 		     !(v->rec.flags & (CKPT_VMA_SHMEM | CKPT_VMA_HUGETLB))))
 			return ckpt_err_set(rs->err, -EBADMSG,
 					    "the image has a page at %#llx, in memory that has its content elsewhere",
@@ -103,7 +102,8 @@ static int advance(struct fill *f, uint64_t len)
 	f->said = f->done;
 	if (o->progress)
 		o->progress(f->done, f->total, o->arg);
-	return restore_interrupted(f->rs);
+	/* This near the end a signal is better sent on to the program. */
+	return f->done == f->total ? 0 : restore_interrupted(f->rs);
 }
 
 static int fill_run(struct fill *f, uint64_t i)

@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "remote-queue.h"
 #include "restore-priv.h"
 
 /* Distance to other mappings: a stack grows up to this close. */
@@ -29,6 +30,9 @@
 #define GAP_FIRST	(4ULL << 30)
 
 #define HUGE_SHIFT	26
+
+/* In the page of code: a lone syscall instruction, then the loop. */
+#define LOOP_OFFSET	16
 
 struct range {
 	uint64_t start, end;
@@ -136,9 +140,17 @@ static int find_gap(struct restore *rs, const struct layout *l, uint64_t size, u
 			    (unsigned long long)size);
 }
 
+static int write_code(struct restore *rs)
+{
+	static const unsigned char code[LOOP_OFFSET] = { 0x0f, 0x05, 0x0f, 0x0b }; /* syscall; ud2 */
+	int e = remote_write(leader(rs), rs->err, rs->area, code, sizeof(code));
+
+	return e ? e : remote_write(leader(rs), rs->err, rs->area + LOOP_OFFSET, remote_queue_code,
+				    (size_t)(remote_queue_code_end - remote_queue_code));
+}
+
 static int map_area(struct restore *rs)
 {
-	static const unsigned char code[] = { 0x0f, 0x05, 0x0f, 0x0b }; /* syscall; ud2 */
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
 	struct remote *r = leader(rs);
 	int e;
@@ -152,38 +164,56 @@ static int map_area(struct restore *rs)
 					    PROT_READ | PROT_WRITE, (uint64_t)flags, ~0ULL, 0),
 				NULL);
 	if (!e)
-		e = remote_write(r, rs->err, rs->area, code, sizeof(code));
+		e = write_code(rs);
 	if (e)
 		return e;
 	r->insn = rs->area;
+	r->loop = rs->area + LOOP_OFFSET;
 	r->scratch = rs->area + AREA_CODE;
 	r->scratch_len = AREA_SCRATCH;
 	return 0;
 }
 
-static int move_special(struct restore *rs, struct special *s, uint64_t to)
+static int move_special(struct remote_queue *q, struct special *s, uint64_t to)
 {
-	char what[64];
-	int r;
+	uint64_t from = s->start;
 
-	snprintf(what, sizeof(what), "move %s to %#llx", s->name, (unsigned long long)to);
-	r = remote_call(leader(rs), rs->err, what, SYS_mremap,
-			REMOTE_ARGS(s->start, s->len, s->len, MREMAP_MAYMOVE | MREMAP_FIXED, to),
-			NULL);
-	if (!r)
-		s->start = to;
-	return r;
+	s->start = to;
+	return remote_queue_add(q, SYS_mremap,
+				REMOTE_ARGS(from, s->len, s->len, MREMAP_MAYMOVE | MREMAP_FIXED,
+					    to),
+				"move %s to %#llx", s->name, (unsigned long long)to);
 }
 
-static int unmap(struct restore *rs, const char *what, uint64_t start, uint64_t end)
+static int unmap(struct remote_queue *q, const char *what, uint64_t start, uint64_t end)
 {
-	return remote_call(leader(rs), rs->err, what, SYS_munmap,
-			   REMOTE_ARGS(start, end - start), NULL);
+	return remote_queue_add(q, SYS_munmap, REMOTE_ARGS(start, end - start), "unmap %s", what);
+}
+
+/* vdso and vvar out of the way, then all else goes. */
+static int empty(struct restore *rs, struct remote_queue *q)
+{
+	uint64_t at = rs->area + AREA_CODE + AREA_SCRATCH, end = rs->area + AREA_SIZE;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < rs->nr_specials; i++) {
+		if (rs->specials[i].len > end - at)
+			return ckpt_err_set(rs->err, -EOPNOTSUPP,
+					    "this kernel's %s is larger than expected",
+					    rs->specials[i].name);
+		r = move_special(q, &rs->specials[i], at);
+		at += rs->specials[i].len;
+	}
+	if (!r)
+		r = unmap(q, "all below the restorer", 0, rs->area);
+	if (!r)
+		r = unmap(q, "all above the restorer", end, RESTORE_TASK_END);
+	return r ? r : remote_queue_run(q);
 }
 
 int restore_mm_empty(struct restore *rs)
 {
-	uint64_t at, end;
+	struct remote_queue q;
 	struct layout l = { 0 };
 	int r = read_layout(rs, &l);
 
@@ -194,30 +224,23 @@ int restore_mm_empty(struct restore *rs)
 		r = map_area(rs);
 	if (!r)
 		r = restore_rseq_drop(rs);
+	if (!r)
+		r = remote_queue_begin(&q, leader(rs), rs->err);
 	if (r)
 		return r;
-	at = rs->area + AREA_CODE + AREA_SCRATCH;
-	end = rs->area + AREA_SIZE;
-	for (size_t i = 0; i < rs->nr_specials; i++) {
-		if (rs->specials[i].len > end - at)
-			return ckpt_err_set(rs->err, -EOPNOTSUPP,
-					    "this kernel's %s is larger than expected",
-					    rs->specials[i].name);
-		r = move_special(rs, &rs->specials[i], at);
-		if (r)
-			return r;
-		at += rs->specials[i].len;
-	}
-	r = unmap(rs, "unmap below the restorer", 0, rs->area);
-	return r ? r : unmap(rs, "unmap above the restorer", end, RESTORE_TASK_END);
+	r = empty(rs, &q);
+	remote_queue_end(&q);
+	return r;
 }
 
 /* ------------------------------------------------------------ mappings */
 
-static void name_vma(const struct ckpt_model_vma *v, const char *what, char *buf, size_t size)
+static int add_vma(struct remote_queue *q, const struct ckpt_model_vma *v, const char *what,
+		   long nr, const uint64_t args[6])
 {
-	snprintf(buf, size, "%s %llx-%llx%s%s", what, (unsigned long long)v->rec.start,
-		 (unsigned long long)v->rec.end, v->path ? " " : "", v->path ? v->path : "");
+	return remote_queue_add(q, nr, args, "%s %llx-%llx%s%s", what,
+				(unsigned long long)v->rec.start, (unsigned long long)v->rec.end,
+				v->path ? " " : "", v->path ? v->path : "");
 }
 
 static int prot_of(const struct ckpt_rec_vma *v)
@@ -228,27 +251,29 @@ static int prot_of(const struct ckpt_rec_vma *v)
 }
 
 /*
- * Where contents cannot be written through the protection, it comes after
- * them.  Elsewhere it can, and a mapping that never was writable is not charged.
+ * Whether it is mapped writable at first: contents cannot be written otherwise,
+ * or it was writable once and is charged for that ever since.
  */
-static bool protect_late(const struct ckpt_rec_vma *v)
+bool restore_protect_late(const struct ckpt_rec_vma *v)
 {
-	return (v->flags & (CKPT_VMA_HUGETLB | CKPT_VMA_SHMEM)) && !(v->flags & CKPT_VMA_WRITE);
+	uint64_t f = v->flags;
+
+	if (f & CKPT_VMA_WRITE)
+		return false;
+	return f & (CKPT_VMA_HUGETLB | CKPT_VMA_SHMEM) ||
+	       ((f & CKPT_VMA_ACCOUNT) && !restore_is_shared(v));
 }
 
-static int map_at(struct restore *rs, const struct ckpt_model_vma *v, int flags, int fd,
+static int map_at(struct remote_queue *q, const struct ckpt_model_vma *v, int flags, int fd,
 		  uint64_t offset)
 {
 	int prot = prot_of(&v->rec);
-	char what[256];
 
-	if (protect_late(&v->rec))
+	if (restore_protect_late(&v->rec))
 		prot |= PROT_WRITE;
-	name_vma(v, "map", what, sizeof(what));
-	return remote_call(leader(rs), rs->err, what, SYS_mmap,
-			   REMOTE_ARGS(v->rec.start, v->rec.end - v->rec.start, (uint64_t)prot,
-				       (uint64_t)(flags | MAP_FIXED_NOREPLACE), (uint64_t)fd,
-				       offset), NULL);
+	return add_vma(q, v, "map", SYS_mmap,
+		       REMOTE_ARGS(v->rec.start, v->rec.end - v->rec.start, (uint64_t)prot,
+				   (uint64_t)(flags | MAP_FIXED_NOREPLACE), (uint64_t)fd, offset));
 }
 
 static int huge_flags(const struct ckpt_rec_vma *v)
@@ -256,7 +281,7 @@ static int huge_flags(const struct ckpt_rec_vma *v)
 	return MAP_HUGETLB | __builtin_ctz(v->page_size) << HUGE_SHIFT;
 }
 
-static int map_special(struct restore *rs, const struct ckpt_model_vma *v)
+static int map_special(struct restore *rs, struct remote_queue *q, const struct ckpt_model_vma *v)
 {
 	const char *name = v->rec.flags & CKPT_VMA_VDSO ? "[vdso]" : v->path ? v->path : "?";
 	uint64_t len = v->rec.end - v->rec.start;
@@ -270,7 +295,7 @@ static int map_special(struct restore *rs, const struct ckpt_model_vma *v)
 			return ckpt_err_set(rs->err, -EOPNOTSUPP,
 					    "%s was %llu bytes long, this kernel's is %llu", name,
 					    (unsigned long long)len, (unsigned long long)s->len);
-		return move_special(rs, s, v->rec.start);
+		return move_special(q, s, v->rec.start);
 	}
 	return ckpt_err_set(rs->err, -EOPNOTSUPP, "this kernel has no mapping %s", name);
 }
@@ -305,15 +330,19 @@ static uint64_t object_size(const struct ckpt_model *m, const struct ckpt_model_
  * Several mappings of one object, or a part of one: the object is made as one
  * mapping aside, opened by its entry in map_files, and mapped piece by piece.
  */
-static int map_object(struct restore *rs, const struct ckpt_model_vma *first, uint64_t size)
+static int map_object(struct restore *rs, struct remote_queue *q,
+		      const struct ckpt_model_vma *first, uint64_t size)
 {
 	const struct layout area = { &(struct range){ rs->area, rs->area + AREA_SIZE }, 1 };
 	struct remote *r = leader(rs);
 	char name[80];
 	uint64_t at;
 	long fd;
-	int e = find_gap(rs, &area, size, &at);
+	/* Calls with a result that is needed at once; first those that wait. */
+	int e = remote_queue_run(q);
 
+	if (!e)
+		e = find_gap(rs, &area, size, &at);
 	if (!e)
 		e = remote_call(r, rs->err, "make shared memory", SYS_mmap,
 				REMOTE_ARGS(at, size, PROT_READ | PROT_WRITE,
@@ -331,15 +360,14 @@ static int map_object(struct restore *rs, const struct ckpt_model_vma *first, ui
 		const struct ckpt_model_vma *v = &rs->m->vmas[i];
 
 		if (same_object(v, first))
-			e = map_at(rs, v, MAP_SHARED, (int)fd, v->rec.pgoff);
+			e = map_at(q, v, MAP_SHARED, (int)fd, v->rec.pgoff);
 	}
 	if (!e)
-		e = remote_call(r, rs->err, "close shared memory", SYS_close,
-				REMOTE_ARGS((uint64_t)fd), NULL);
-	return e ? e : unmap(rs, "unmap shared memory", at, at + size);
+		e = remote_queue_add(q, SYS_close, REMOTE_ARGS((uint64_t)fd), "close shared memory");
+	return e ? e : unmap(q, "shared memory", at, at + size);
 }
 
-static int map_shmem(struct restore *rs, size_t index)
+static int map_shmem(struct restore *rs, struct remote_queue *q, size_t index)
 {
 	const struct ckpt_model_vma *v = &rs->m->vmas[index];
 	size_t users;
@@ -349,33 +377,33 @@ static int map_shmem(struct restore *rs, size_t index)
 		if (same_object(&rs->m->vmas[i], v))
 			return 0;	/* mapped with the first */
 	if (users == 1 && !v->rec.pgoff && size == v->rec.end - v->rec.start)
-		return map_at(rs, v, MAP_SHARED | MAP_ANONYMOUS |
+		return map_at(q, v, MAP_SHARED | MAP_ANONYMOUS |
 			      (v->rec.flags & CKPT_VMA_NORESERVE ? MAP_NORESERVE : 0), -1, 0);
 	if (size > RESTORE_TASK_END)
 		return ckpt_err_set(rs->err, -EINVAL, "shared memory of an impossible size");
-	return map_object(rs, v, size);
+	return map_object(rs, q, v, size);
 }
 
-static int map_vma(struct restore *rs, size_t i)
+static int map_vma(struct restore *rs, struct remote_queue *q, size_t i)
 {
 	const struct ckpt_model_vma *v = &rs->m->vmas[i];
 	uint64_t f = v->rec.flags;
-	int flags = f & CKPT_VMA_SHARED ? MAP_SHARED : MAP_PRIVATE;
+	int flags = restore_is_shared(&v->rec) ? MAP_SHARED : MAP_PRIVATE;
 	int fd = restore_files_vma_fd(rs, i);
 
 	if (f & (CKPT_VMA_VDSO | CKPT_VMA_SPECIAL))
-		return map_special(rs, v);
+		return map_special(rs, q, v);
 	if (f & CKPT_VMA_NORESERVE)
 		flags |= MAP_NORESERVE;
 	if (f & CKPT_VMA_GROWSDOWN)
 		flags |= MAP_GROWSDOWN;
 	if (f & CKPT_VMA_HUGETLB)
-		return map_at(rs, v, flags | MAP_ANONYMOUS | huge_flags(&v->rec), -1, 0);
+		return map_at(q, v, flags | MAP_ANONYMOUS | huge_flags(&v->rec), -1, 0);
 	if (f & CKPT_VMA_SHMEM)
-		return map_shmem(rs, i);
+		return map_shmem(rs, q, i);
 	if (fd >= 0)
-		return map_at(rs, v, flags, fd, v->rec.pgoff);
-	return map_at(rs, v, flags | MAP_ANONYMOUS, -1, 0);
+		return map_at(q, v, flags, fd, v->rec.pgoff);
+	return map_at(q, v, flags | MAP_ANONYMOUS, -1, 0);
 }
 
 /* ------------------------------------------------------------ advice */
@@ -385,10 +413,8 @@ struct advice {
 	int advice;
 };
 
-static int advise(struct restore *rs, const struct advice *table, size_t nr)
+static int advise(struct restore *rs, struct remote_queue *q, const struct advice *table, size_t nr)
 {
-	char what[256];
-
 	for (size_t i = 0; i < rs->m->nr_vmas; i++) {
 		const struct ckpt_model_vma *v = &rs->m->vmas[i];
 
@@ -399,10 +425,9 @@ static int advise(struct restore *rs, const struct advice *table, size_t nr)
 
 			if (!(v->rec.flags & table[k].flag))
 				continue;
-			name_vma(v, "madvise", what, sizeof(what));
-			r = remote_call(leader(rs), rs->err, what, SYS_madvise,
-					REMOTE_ARGS(v->rec.start, v->rec.end - v->rec.start,
-						    (uint64_t)table[k].advice), NULL);
+			r = add_vma(q, v, "madvise", SYS_madvise,
+				    REMOTE_ARGS(v->rec.start, v->rec.end - v->rec.start,
+						(uint64_t)table[k].advice));
 			if (r)
 				return r;
 		}
@@ -410,7 +435,7 @@ static int advise(struct restore *rs, const struct advice *table, size_t nr)
 	return 0;
 }
 
-int restore_mm_map(struct restore *rs)
+static int map_all(struct restore *rs, struct remote_queue *q)
 {
 	/* Before the contents: it decides in which pages they are put. */
 	static const struct advice early[] = {
@@ -420,49 +445,58 @@ int restore_mm_map(struct restore *rs)
 	int r = 0;
 
 	if (rs->m->proc.flags & CKPT_PROC_THP_DISABLE)
-		r = remote_call(leader(rs), rs->err, "disable huge pages", SYS_prctl,
-				REMOTE_ARGS(PR_SET_THP_DISABLE, 1), NULL);
+		r = remote_queue_add(q, SYS_prctl, REMOTE_ARGS(PR_SET_THP_DISABLE, 1),
+				     "disable huge pages");
 	for (size_t i = 0; !r && i < rs->m->nr_vmas; i++)
-		r = map_vma(rs, i);
-	return r ? r : advise(rs, early, sizeof(early) / sizeof(*early));
+		r = map_vma(rs, q, i);
+	if (!r)
+		r = advise(rs, q, early, sizeof(early) / sizeof(*early));
+	return r ? r : remote_queue_run(q);
+}
+
+int restore_mm_map(struct restore *rs)
+{
+	struct remote_queue q;
+	int r = remote_queue_begin(&q, leader(rs), rs->err);
+
+	if (!r) {
+		r = map_all(rs, &q);
+		remote_queue_end(&q);
+	}
+	return r;
 }
 
 /* ------------------------------------------------------------ the rest */
 
-static int protect_and_lock(struct restore *rs)
+static int protect_and_lock(struct restore *rs, struct remote_queue *q)
 {
-	char what[256];
+	const uint64_t future = rs->m->mm.def_flags;
 	int r = 0;
 
 	for (size_t i = 0; !r && i < rs->m->nr_vmas; i++) {
 		const struct ckpt_model_vma *v = &rs->m->vmas[i];
 		uint64_t len = v->rec.end - v->rec.start;
 
-		if (protect_late(&v->rec)) {
-			name_vma(v, "protect", what, sizeof(what));
-			r = remote_call(leader(rs), rs->err, what, SYS_mprotect,
-					REMOTE_ARGS(v->rec.start, len,
-						    (uint64_t)prot_of(&v->rec)), NULL);
-		}
-		if (r || !(v->rec.flags & CKPT_VMA_LOCKED))
-			continue;
-		name_vma(v, "lock", what, sizeof(what));
-		r = remote_call(leader(rs), rs->err, what, SYS_mlock2,
-				REMOTE_ARGS(v->rec.start, len,
-					    v->rec.flags & CKPT_VMA_LOCKONFAULT ? MLOCK_ONFAULT : 0),
-				NULL);
+		if (restore_protect_late(&v->rec))
+			r = add_vma(q, v, "protect", SYS_mprotect,
+				    REMOTE_ARGS(v->rec.start, len, (uint64_t)prot_of(&v->rec)));
+		if (!r && (v->rec.flags & CKPT_VMA_LOCKED))
+			r = add_vma(q, v, "lock", SYS_mlock2,
+				    REMOTE_ARGS(v->rec.start, len,
+						v->rec.flags & CKPT_VMA_LOCKONFAULT ?
+						MLOCK_ONFAULT : 0));
 	}
-	if (r || !(rs->m->mm.def_flags & CKPT_VMA_LOCKED))
+	if (r || !(future & CKPT_VMA_LOCKED))
 		return r;
-	return remote_call(leader(rs), rs->err, "lock future mappings", SYS_mlockall,
-			   REMOTE_ARGS(MCL_FUTURE | (rs->m->mm.def_flags & CKPT_VMA_LOCKONFAULT ?
-						     MCL_ONFAULT : 0)), NULL);
+	return remote_queue_add(q, SYS_mlockall,
+				REMOTE_ARGS(MCL_FUTURE | (future & CKPT_VMA_LOCKONFAULT ?
+							  MCL_ONFAULT : 0)),
+				"lock future mappings");
 }
 
-static int set_mm_numbers(struct restore *rs)
+static int set_mm_numbers(struct restore *rs, struct remote_queue *q)
 {
 	const struct ckpt_rec_mm *mm = &rs->m->mm;
-	struct remote *r = leader(rs);
 	struct prctl_mm_map map = {
 		.start_code = mm->start_code, .end_code = mm->end_code,
 		.start_data = mm->start_data, .end_data = mm->end_data,
@@ -473,21 +507,20 @@ static int set_mm_numbers(struct restore *rs)
 		.auxv_size = mm->auxv_len,
 		.exe_fd = (uint32_t)restore_files_exe_fd(rs),
 	};
-	uint64_t auxv = r->scratch + sizeof(map);
-	int e;
+	int r = remote_queue_room(q, 1, mm->auxv_len + sizeof(map));
+	uint64_t auxv;
 
-	if (mm->auxv_len > AREA_SCRATCH / 2)
-		return ckpt_err_set(rs->err, -EINVAL, "auxiliary vector of an impossible size");
+	if (r)
+		return r;
+	auxv = remote_queue_put(q, rs->m->auxv, mm->auxv_len);
 	memcpy(&map.auxv, &auxv, sizeof(auxv));
-	e = remote_write(r, rs->err, auxv, rs->m->auxv, mm->auxv_len);
-	if (!e)
-		e = remote_write(r, rs->err, r->scratch, &map, sizeof(map));
-	return e ? e : remote_call(r, rs->err, "set addresses of code, data, heap and executable",
-				   SYS_prctl, REMOTE_ARGS(PR_SET_MM, PR_SET_MM_MAP, r->scratch,
-							  sizeof(map), 0), NULL);
+	return remote_queue_add(q, SYS_prctl,
+				REMOTE_ARGS(PR_SET_MM, PR_SET_MM_MAP,
+					    remote_queue_put(q, &map, sizeof(map)), sizeof(map)),
+				"set addresses of code, data, heap and executable");
 }
 
-int restore_mm_finish(struct restore *rs)
+static int finish(struct restore *rs, struct remote_queue *q)
 {
 	static const struct advice late[] = {
 		{ CKPT_VMA_SEQ_READ, MADV_SEQUENTIAL },
@@ -497,26 +530,39 @@ int restore_mm_finish(struct restore *rs)
 		{ CKPT_VMA_WIPEONFORK, MADV_WIPEONFORK },
 		{ CKPT_VMA_MERGEABLE, MADV_MERGEABLE },
 	};
-	int r = advise(rs, late, sizeof(late) / sizeof(*late));
+	int r = advise(rs, q, late, sizeof(late) / sizeof(*late));
 
 	for (size_t i = 0; !r && i < rs->nr_specials; i++) {
 		uint64_t at = rs->specials[i].start;
 
 		/* One the program had unmapped. */
 		if (at >= rs->area && at < rs->area + AREA_SIZE)
-			r = unmap(rs, "unmap a part of the vdso", at, at + rs->specials[i].len);
+			r = unmap(q, "a part of the vdso", at, at + rs->specials[i].len);
 	}
 	if (!r)
-		r = set_mm_numbers(rs);
+		r = set_mm_numbers(rs, q);
 	if (!r)
-		r = protect_and_lock(rs);
+		r = protect_and_lock(rs, q);
 	if (!r)
-		r = remote_call(leader(rs), rs->err, "set the personality", SYS_personality,
-				REMOTE_ARGS(rs->m->proc.personality), NULL);
+		r = remote_queue_add(q, SYS_personality, REMOTE_ARGS(rs->m->proc.personality),
+				     "set the personality");
+	return r ? r : remote_queue_run(q);
+}
+
+int restore_mm_finish(struct restore *rs)
+{
+	struct remote_queue q;
+	int r = remote_queue_begin(&q, leader(rs), rs->err);
+
+	if (!r) {
+		r = finish(rs, &q);
+		remote_queue_end(&q);
+	}
 	return r;
 }
 
 int restore_mm_leave(struct restore *rs)
 {
-	return unmap(rs, "unmap the restorer", rs->area, rs->area + AREA_CODE + AREA_SCRATCH);
+	return remote_call(leader(rs), rs->err, "unmap the restorer", SYS_munmap,
+			   REMOTE_ARGS(rs->area, AREA_CODE + AREA_SCRATCH), NULL);
 }

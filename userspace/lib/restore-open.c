@@ -187,13 +187,11 @@ static int make_nameless(struct restore *rs, int root, const char *path, mode_t 
 
 /*
  * A deleted file gets a new inode, without a name as before, with the content
- * the image carries.
+ * the image carries in @section.
  */
-int restore_open_deleted(struct restore *rs, int root, const char *thing, uint32_t file,
+int restore_open_deleted(struct restore *rs, int root, const char *thing, int section,
 			 const struct ckpt_file_id *id, const char *path, int *ret_fd)
 {
-	int section = image_find(rs->opts->image, IMAGE_META, (uint32_t)rs->m->proc.pid,
-				 META_SUB_DELETED + file);
 	size_t len = 0;
 	void *data;
 	int fd, r;

@@ -5,7 +5,8 @@
  *	restore.c		the order of things, and the way back
  *	restore-check.c		what can be known to fail before anything is done
  *	restore-open.c		one file: open it, and is it the one it was?
- *	restore-files.c		all files: descriptors, mappings, directories, locks
+ *	restore-fd.c		what one descriptor refers to
+ *	restore-files.c		all files: numbers, mappings, directories, locks
  *	restore-stub.c		the child: right number, right files, nothing else
  *	restore-mm.c		its address space, empty and rebuilt
  *	restore-fill.c		page contents
@@ -106,6 +107,15 @@ static inline uint64_t now_ns(clockid_t clock)
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
+/*
+ * MAP_SHARED of a file that is open for reading alone: the kernel keeps only
+ * "may be shared", for it never will be written.
+ */
+static inline bool restore_is_shared(const struct ckpt_rec_vma *v)
+{
+	return v->flags & (CKPT_VMA_SHARED | CKPT_VMA_MAYSHARE);
+}
+
 /* restore.c */
 int restore_run(const struct ckpt_restore_opts *opts, const sigset_t *old_mask,
 		struct ckpt_err *err, pid_t *ret_pid);
@@ -131,7 +141,7 @@ int restore_same_file(struct restore *rs, const char *thing, const char *path,
 bool restore_unchanged(const struct ckpt_file_id *id, const struct stat *st);
 int restore_file_differs(struct restore *rs, const char *thing, const char *path,
 			 const struct ckpt_file_id *id, const struct stat *st, const char *how);
-int restore_open_deleted(struct restore *rs, int root, const char *thing, uint32_t file,
+int restore_open_deleted(struct restore *rs, int root, const char *thing, int section,
 			 const struct ckpt_file_id *id, const char *path, int *ret_fd);
 int restore_reopen(int fd, int flags);
 
@@ -158,6 +168,8 @@ int restore_mm_empty(struct restore *rs);
 int restore_mm_map(struct restore *rs);
 int restore_mm_finish(struct restore *rs);
 int restore_mm_leave(struct restore *rs);
+/* Whether a mapping is writable until restore_mm_finish() protects it. */
+bool restore_protect_late(const struct ckpt_rec_vma *v);
 
 /* restore-fill.c */
 int restore_fill(struct restore *rs);
@@ -174,6 +186,8 @@ int restore_limits(struct restore *rs);
 
 /* restore-signal.c */
 int restore_sigactions(struct restore *rs);
+/* Behind the last remote_queue_run(), which may reset it. */
+int restore_trap_action(struct restore *rs);
 int restore_timers_make(struct restore *rs);
 int restore_sigpending(struct restore *rs);
 int restore_timers_arm(struct restore *rs);

@@ -20,6 +20,7 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "remote-queue.h"
 #include "restore-priv.h"
 
 #ifndef PR_TIMER_CREATE_RESTORE_IDS
@@ -29,6 +30,9 @@
 #endif
 
 #define SIGSET_BYTES	8
+
+/* Numbers of timers passed over between looks for an interrupt. */
+#define SKIP_AT_ONCE	500
 
 /* struct sigevent as the kernel takes it. */
 struct kernel_sigevent {
@@ -43,26 +47,48 @@ _Static_assert(sizeof(struct kernel_sigevent) == 64, "layout");
 
 /* ------------------------------------------------------------ actions */
 
-int restore_sigactions(struct restore *rs)
+static int queue_actions(struct restore *rs, struct remote_queue *q)
 {
 	const struct ckpt_rec_sigaction *sa = rs->m->sigactions;
-	struct remote *r = leader(rs);
-	char what[40];
-	int e = remote_write(r, rs->err, r->scratch, sa, sizeof(rs->m->sigactions));
+	/* The first to be put, and all fits. */
+	const uint64_t at = remote_queue_put(q, sa, sizeof(rs->m->sigactions));
+	int r = 0;
 
-	for (int i = 0; !e && i < CKPT_NSIG; i++) {
+	for (int i = 0; !r && i < CKPT_NSIG; i++) {
 		int sig = i + 1;
 
 		/* The child began with defaults everywhere. */
-		if (sig == SIGKILL || sig == SIGSTOP ||
+		if (sig == SIGKILL || sig == SIGSTOP || sig == SIGTRAP ||
 		    !(sa[i].handler | sa[i].flags | sa[i].mask | sa[i].restorer))
 			continue;
-		snprintf(what, sizeof(what), "action of signal %d", sig);
-		e = remote_call(r, rs->err, what, SYS_rt_sigaction,
-				REMOTE_ARGS((uint64_t)sig, r->scratch + i * sizeof(*sa), 0,
-					    SIGSET_BYTES), NULL);
+		r = remote_queue_add(q, SYS_rt_sigaction,
+				     REMOTE_ARGS((uint64_t)sig, at + i * sizeof(*sa), 0,
+						 SIGSET_BYTES),
+				     "action of signal %d", sig);
 	}
-	return e;
+	return r ? r : remote_queue_run(q);
+}
+
+int restore_sigactions(struct restore *rs)
+{
+	struct remote_queue q;
+	int r = remote_queue_begin(&q, leader(rs), rs->err);
+
+	if (!r) {
+		r = queue_actions(rs, &q);
+		remote_queue_end(&q);
+	}
+	return r;
+}
+
+int restore_trap_action(struct restore *rs)
+{
+	const struct ckpt_rec_sigaction *sa = &rs->m->sigactions[SIGTRAP - 1];
+	struct remote *r = leader(rs);
+	int e = remote_write(r, rs->err, r->scratch, sa, sizeof(*sa));
+
+	return e ? e : remote_call(r, rs->err, "action of signal SIGTRAP", SYS_rt_sigaction,
+				   REMOTE_ARGS(SIGTRAP, r->scratch, 0, SIGSET_BYTES), NULL);
 }
 
 /* ------------------------------------------------------------ making timers */
@@ -104,11 +130,35 @@ static int create_once(struct restore *rs, const struct ckpt_rec_posix_timer *t,
 	return e ? e : remote_read(r, rs->err, timer_id_at(rs), ret_id, sizeof(*ret_id));
 }
 
+/* Make and drop timers from number @next on, up to but not including @end, in one go. */
+static int skip_numbers(struct restore *rs, struct remote_queue *q, int32_t next, int32_t end)
+{
+	const struct kernel_sigevent sev = { .notify = SIGEV_NONE };
+	uint64_t sev_at, id_at;
+	int r = 0;
+
+	if (end - next > SKIP_AT_ONCE)
+		end = next + SKIP_AT_ONCE;
+	sev_at = remote_queue_put(q, &sev, sizeof(sev));
+	id_at = remote_queue_put(q, &next, sizeof(next));
+	for (; !r && next < end; next++) {
+		r = remote_queue_add(q, SYS_timer_create,
+				     REMOTE_ARGS(CLOCK_MONOTONIC, sev_at, id_at), "make a timer");
+		if (!r)
+			r = remote_queue_add(q, SYS_timer_delete, REMOTE_ARGS((uint64_t)next),
+					     "drop timer %d", next);
+	}
+	if (!r)
+		r = remote_queue_run(q);
+	return r ? r : restore_interrupted(rs);
+}
+
 /*
- * Without a kernel that takes wishes, numbers count up: make and drop timers
- * until it is the turn of the right one.
+ * Without a kernel that takes wishes, numbers count up from 0: make and drop
+ * timers until it is the turn of the right one.
  */
-static int create_timer(struct restore *rs, const struct ckpt_rec_posix_timer *t)
+static int create_timer(struct restore *rs, struct remote_queue *q,
+			const struct ckpt_rec_posix_timer *t)
 {
 	int32_t id;
 	int e;
@@ -121,8 +171,8 @@ static int create_timer(struct restore *rs, const struct ckpt_rec_posix_timer *t
 			return ckpt_err_set(rs->err, -EBUSY, "timer %d: the number is taken", t->id);
 		e = remote_call(leader(rs), rs->err, "drop a timer", SYS_timer_delete,
 				REMOTE_ARGS((uint64_t)id), NULL);
-		if (!e && id % 1024 == 0)
-			e = restore_interrupted(rs);
+		if (!e && id + 1 < t->id)
+			e = skip_numbers(rs, q, id + 1, t->id);
 		if (e)
 			return e;
 	}
@@ -131,21 +181,26 @@ static int create_timer(struct restore *rs, const struct ckpt_rec_posix_timer *t
 int restore_timers_make(struct restore *rs)
 {
 	struct ckpt_model *m = rs->m;
+	struct remote_queue q;
 	long wishes = -1;
-	int e = 0;
+	int e;
 
 	if (!m->nr_timers)
 		return 0;
 	qsort(m->timers, m->nr_timers, sizeof(*m->timers), cmp_timer);
+	e = remote_queue_begin(&q, leader(rs), rs->err);
+	if (e)
+		return e;
 	e = remote_try(leader(rs), rs->err, SYS_prctl,
 		       REMOTE_ARGS(PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_ON,
 				   0, 0, 0), &wishes);
 	for (size_t i = 0; !e && i < m->nr_timers; i++)
-		e = create_timer(rs, &m->timers[i]);
+		e = create_timer(rs, &q, &m->timers[i]);
 	if (!e && !wishes)
 		e = remote_call(leader(rs), rs->err, "end the restoring of timer numbers", SYS_prctl,
 				REMOTE_ARGS(PR_TIMER_CREATE_RESTORE_IDS,
 					    PR_TIMER_CREATE_RESTORE_IDS_OFF, 0, 0, 0), NULL);
+	remote_queue_end(&q);
 	return e;
 }
 

@@ -2,15 +2,18 @@
 /*
  * restore-stub.c - the child that becomes the program.
  *
- *  1. The caller clones it with the recorded process number.  When monotonic
- *     time would go backwards for the program (the machine was rebooted), a
- *     helper enters a new time namespace first and clones on the caller's
- *     behalf (CLONE_PARENT): the caller itself must not change namespaces.
+ *  1. The caller clones it with the recorded process number.  A helper does so
+ *     on the caller's behalf, and ends, in two cases: when monotonic time would
+ *     go backwards for the program (the machine was rebooted) it enters a new
+ *     time namespace first, for the caller itself must not change namespaces;
+ *     and when the program is to be detached it leaves it to init, so that it
+ *     does not see its parent die when the caller ends.
  *  2. The child, still a copy of the caller, takes session, process group,
  *     files and directories as recorded: restore_files_adopt().  It makes
  *     system calls only; the caller may have had other threads.
- *  3. It reports 0, or what failed, through a pipe and sleeps.
- *  4. The caller seizes it.
+ *  3. It reports 0, or what failed, through a socket and reads from it.  Nothing
+ *     ever comes; but should the caller die it reads the end, and ends.
+ *  4. The caller seizes it.  It dies with the caller from here on, too.
  * From then on its own code never runs again.  restore_stub_kill() ends it, and
  * all its threads, at any point.
  */
@@ -22,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,11 +36,14 @@
 #define CLONE_NEWTIME	0x00000080
 #endif
 
-/* What the child tells: one write, so it arrives whole or not at all. */
+/* What the child tells: one packet. */
 struct report {
 	int code;
 	char what[64];
 };
+
+/* What the helper says when that is what failed. */
+#define PROCESS_NUMBER	"process number"
 
 /* The first system calls are made from here: it is in the child's memory too. */
 extern const char ckpt_stub_syscall[];
@@ -47,14 +54,14 @@ __asm__(".pushsection .text\n"
 	"ud2\n"
 	".popsection\n");
 
+/* Nobody there to hear it: no reason to live. */
 static void say(int fd, int code, const char *what)
 {
 	struct report rep = { .code = code };
-	ssize_t n;
 
 	strncpy(rep.what, what, sizeof(rep.what) - 1);
-	n = write(fd, &rep, sizeof(rep));
-	(void)n;
+	if (write(fd, &rep, sizeof(rep)) != sizeof(rep))
+		_exit(1);
 }
 
 static void reset_ignored_signals(void)
@@ -91,8 +98,10 @@ static void child(struct restore *rs, int report)
 	}
 	umask(p->umask);
 	say(report, 0, "");
-	for (;;)
-		pause();
+	/* All signals are blocked: what ends this is the caller, by its hand or its end. */
+	while (read(report, &r, sizeof(r)) < 0 && errno == EINTR)
+		;
+	_exit(1);
 failed:
 	say(report, -errno, what);
 	_exit(1);
@@ -144,42 +153,43 @@ static bool needs_time_namespace(struct restore *rs)
 	return true;
 }
 
-/* In the helper: does not return except in the child of the right number. */
-static void helper(struct restore *rs, int report)
+/* For the children of this process. */
+static int make_time_namespace(const struct restore *rs)
 {
-	const char *what = "enter a new time namespace";
-	pid_t pid;
 	int fd, r;
 
-	if (unshare(CLONE_NEWTIME) < 0) {
-		r = -errno;
-		goto failed;
-	}
-	what = "set the clocks of a time namespace";
+	if (unshare(CLONE_NEWTIME) < 0)
+		return -errno;
 	fd = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
-	if (fd < 0) {
-		r = -errno;
-		goto failed;
-	}
+	if (fd < 0)
+		return -errno;
 	r = write_offset(fd, "monotonic", rs->mono_offset);
 	if (!r)
 		r = write_offset(fd, "boottime", rs->boot_offset);
-	if (r)
-		goto failed;
 	close(fd);
-	what = "process number";
-	r = pid = clone_with_pid(rs->m->proc.pid, CLONE_PARENT | CLONE_CLEAR_SIGHAND);
-	if (!pid)
+	return r;
+}
+
+/* In the helper: does not return except in the child of the right number. */
+static void helper(struct restore *rs, int report, bool new_time)
+{
+	uint64_t flags = CLONE_CLEAR_SIGHAND | (rs->opts->detach ? 0 : CLONE_PARENT);
+	int r = new_time ? make_time_namespace(rs) : 0;
+
+	if (r) {
+		say(report, r, "make a time namespace, for the clocks were reset by a reboot");
+		_exit(1);
+	}
+	r = clone_with_pid(rs->m->proc.pid, flags);
+	if (!r)
 		child(rs, report);
-	if (pid > 0)
-		_exit(0);
-failed:
-	say(report, r, what);
-	_exit(1);
+	if (r < 0)
+		say(report, r, PROCESS_NUMBER);
+	_exit(r < 0);
 }
 
 /* Returns the child's number or -errno; failures the helper reported have text. */
-static pid_t clone_in_time_namespace(struct restore *rs, int report)
+static pid_t clone_by_helper(struct restore *rs, int report, bool new_time)
 {
 	struct clone_args args = { .exit_signal = SIGCHLD };
 	int status;
@@ -188,7 +198,7 @@ static pid_t clone_in_time_namespace(struct restore *rs, int report)
 	if (pid < 0)
 		return -errno;
 	if (!pid)
-		helper(rs, report);
+		helper(rs, report, new_time);
 	if (waitpid((pid_t)pid, &status, __WALL) < 0)
 		return -errno;
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
@@ -232,7 +242,7 @@ static int hear(struct restore *rs, int fd)
 	if (!rep.code)
 		return 0;
 	rep.what[sizeof(rep.what) - 1] = 0;
-	if (!strcmp(rep.what, "process number"))
+	if (!strcmp(rep.what, PROCESS_NUMBER))
 		return number_failed(rs, rep.code);
 	return ckpt_err_sys(rs->err, rep.code, "%s", rep.what);
 }
@@ -260,29 +270,40 @@ static int seize(struct restore *rs)
 	return 0;
 }
 
-int restore_stub_start(struct restore *rs)
+static int clone_child(struct restore *rs, int report)
 {
-	int pipefd[2], r;
+	bool new_time = needs_time_namespace(rs);
 	pid_t pid;
 
-	if (pipe2(pipefd, O_CLOEXEC) < 0)
-		return ckpt_err_sys(rs->err, errno, "make a pipe");
-	if (needs_time_namespace(rs)) {
-		pid = clone_in_time_namespace(rs, pipefd[1]);
-	} else {
-		pid = clone_with_pid(rs->m->proc.pid, CLONE_CLEAR_SIGHAND);
-		if (!pid)
-			child(rs, pipefd[1]);
-	}
-	close(pipefd[1]);
+	if (new_time || rs->opts->detach)
+		return clone_by_helper(rs, report, new_time);
+	pid = clone_with_pid(rs->m->proc.pid, CLONE_CLEAR_SIGHAND);
+	if (!pid)
+		child(rs, report);
+	return pid;
+}
+
+int restore_stub_start(struct restore *rs)
+{
+	int ends[2], r;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return ckpt_err_sys(rs->err, errno, "make a socket pair");
+	pid = clone_child(rs, ends[1]);
+	close(ends[1]);
 	if (pid > 0)
 		rs->pid = pid;
 	if (pid < 0 && pid != -ECHILD)
 		r = number_failed(rs, pid);
 	else
-		r = hear(rs, pipefd[0]);
-	close(pipefd[0]);
-	return r ? r : seize(rs);
+		r = hear(rs, ends[0]);
+	if (r && rs->opts->detach)
+		rs->pid = 0;	/* it ends by itself, and its number is not ours to use */
+	if (!r)
+		r = seize(rs);
+	close(ends[0]);
+	return r;
 }
 
 /* Nothing of it may be left, traced threads must be waited for one by one. */
@@ -293,10 +314,7 @@ void restore_stub_kill(struct restore *rs)
 	kill(rs->pid, SIGKILL);
 	for (size_t i = 1; i < rs->m->nr_threads; i++)
 		if (rs->threads[i].there)
-			while (waitpid(rs->threads[i].remote.tid, NULL, __WALL) < 0 &&
-			       errno == EINTR)
-				;
-	while (waitpid(rs->pid, NULL, __WALL) < 0 && errno == EINTR)
-		;
+			remote_bury(rs->threads[i].remote.tid);
+	remote_bury(rs->pid);
 	rs->pid = 0;
 }

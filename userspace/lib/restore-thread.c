@@ -26,12 +26,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "remote-queue.h"
 #include "restore-priv.h"
 
 #define RSEQ_UNREGISTER		1
 #define RSEQ_CS_OFFSET		8	/* offsetof(struct rseq, rseq_cs), which is ABI */
 
 #define IOPRIO_WHO_PROCESS	1
+
+#define CLONES_AT_ONCE	256
 
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER	57
@@ -49,56 +52,87 @@ struct sched_attributes {
 
 /* ------------------------------------------------------------ making them */
 
-static int thread_number_failed(struct restore *rs, pid_t tid, int code)
+/* The queue has told which number and the system's words; say who has it. */
+static void name_holder(struct restore *rs, pid_t tid)
 {
 	char who[160];
 
-	if (code == -EEXIST) {
-		restore_name_owner(tid, who, sizeof(who));
-		ckpt_err_set(rs->err, code, "thread number %d is in use by %s", tid, who);
-		ckpt_err_hint(rs->err, "end it, or wait until it has ended");
-		return code;
-	}
-	return ckpt_err_sys(rs->err, code, "make a thread with number %d", tid);
+	if (!rs->err || rs->err->code != EEXIST)
+		return;
+	restore_name_owner(tid, who, sizeof(who));
+	ckpt_err_clear(rs->err);
+	ckpt_err_set(rs->err, EEXIST, "thread number %d is in use by %s", tid, who);
+	ckpt_err_hint(rs->err, "end it, or wait until it has ended");
 }
 
-static int make_thread(struct restore *rs, struct restore_thread *th)
+static int queue_clone(struct remote_queue *q, pid_t tid)
 {
-	struct remote *r = leader(rs);
-	const int32_t tid = th->t->rec.tid;
-	const uint64_t args_at = r->scratch, tid_at = r->scratch + 256;
-	const struct clone_args args = {
+	struct clone_args args = {
 		.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
 			 CLONE_SYSVSEM,
-		.set_tid = tid_at,
 		.set_tid_size = 1,
 	};
-	long got;
-	int e = remote_write(r, rs->err, args_at, &args, sizeof(args));
+	int e = remote_queue_room(q, 1, sizeof(args) + sizeof(tid));
 
-	if (!e)
-		e = remote_write(r, rs->err, tid_at, &tid, sizeof(tid));
-	if (!e)
-		e = remote_clone(r, rs->err, REMOTE_ARGS(args_at, sizeof(args)), &got);
 	if (e)
 		return e;
-	if (got < 0)
-		return thread_number_failed(rs, tid, (int)got);
-	th->remote = *r;
-	th->remote.tid = tid;
-	th->there = true;
-	return 0;
+	args.set_tid = remote_queue_put(q, &tid, sizeof(tid));
+	return remote_queue_add(q, SYS_clone3,
+				REMOTE_ARGS(remote_queue_put(q, &args, sizeof(args)), sizeof(args)),
+				"make a thread with number %d", tid);
+}
+
+/* The threads from @first on that were queued, as far as they came to be. */
+static int await_threads(struct restore *rs, struct remote_queue *q, size_t first)
+{
+	int r = remote_queue_run(q);
+
+	for (size_t i = first; i < first + q->done; i++) {
+		struct restore_thread *th = &rs->threads[i];
+		int e;
+
+		th->remote = *leader(rs);
+		th->remote.tid = th->t->rec.tid;
+		th->there = true;
+		e = remote_await_new(th->remote.tid, rs->err);
+		if (!r)
+			r = e;
+	}
+	if (r)
+		name_holder(rs, rs->m->threads[first + q->done].rec.tid);
+	return r;
+}
+
+static int make_threads(struct restore *rs, struct remote_queue *q)
+{
+	size_t first = 1;
+	int r = 0;
+
+	for (size_t i = 1; !r && i < rs->m->nr_threads; i++) {
+		/* Never a run in the middle of an addition: it has to be looked after. */
+		if (i - first == CLONES_AT_ONCE) {
+			r = await_threads(rs, q, first);
+			first = i;
+		}
+		if (!r)
+			r = queue_clone(q, rs->m->threads[i].rec.tid);
+	}
+	return r ? r : await_threads(rs, q, first);
 }
 
 int restore_threads_make(struct restore *rs)
 {
-	for (size_t i = 1; i < rs->m->nr_threads; i++) {
-		int r = make_thread(rs, &rs->threads[i]);
+	struct remote_queue q;
+	int r;
 
-		if (r)
-			return r;
+	if (rs->m->nr_threads == 1)
+		return 0;
+	r = remote_queue_begin(&q, leader(rs), rs->err);
+	if (!r) {
+		r = make_threads(rs, &q);
+		remote_queue_end(&q);
 	}
-	return 0;
+	return r;
 }
 
 /* ------------------------------------------------------------ scheduling */
@@ -133,86 +167,80 @@ static int set_scheduling(struct restore *rs, const struct ckpt_model_thread *t)
 
 /* ------------------------------------------------------------ what it sets itself */
 
-static int thread_prctl(struct restore *rs, struct restore_thread *th, const char *step, int op,
-			uint64_t arg)
+static int queue_prctl(struct remote_queue *q, const char *step, int op, uint64_t arg)
 {
-	char what[96];
-
-	snprintf(what, sizeof(what), "thread %d: %s", th->t->rec.tid, step);
-	return remote_call(&th->remote, rs->err, what, SYS_prctl,
-			   REMOTE_ARGS((uint64_t)op, arg, 0, 0, 0), NULL);
+	return remote_queue_add(q, SYS_prctl, REMOTE_ARGS((uint64_t)op, arg, 0, 0, 0),
+				"thread %d: %s", q->r->tid, step);
 }
 
-static int set_name(struct restore *rs, struct restore_thread *th)
+static int queue_altstack(struct remote_queue *q, const struct ckpt_rec_thread *rec)
 {
-	struct remote *r = &th->remote;
-	int e = remote_write(r, rs->err, r->scratch, th->t->rec.comm, sizeof(th->t->rec.comm));
-
-	return e ? e : thread_prctl(rs, th, "name", PR_SET_NAME, r->scratch);
-}
-
-static int set_altstack(struct restore *rs, struct restore_thread *th)
-{
-	const struct ckpt_rec_thread *rec = &th->t->rec;
-	struct remote *r = &th->remote;
 	const stack_t ss = {
 		.ss_sp = (void *)(uintptr_t)rec->ss_sp,
 		.ss_flags = (int)(rec->ss_flags & ~(uint32_t)SS_ONSTACK),
 		.ss_size = rec->ss_size,
 	};
-	int e;
 
 	if (!rec->ss_size || (rec->ss_flags & SS_DISABLE))
 		return 0;
-	e = remote_write(r, rs->err, r->scratch, &ss, sizeof(ss));
-	return e ? e : remote_call(r, rs->err, "set the alternate signal stack", SYS_sigaltstack,
-				   REMOTE_ARGS(r->scratch, 0), NULL);
+	return remote_queue_add(q, SYS_sigaltstack, REMOTE_ARGS(remote_queue_put(q, &ss, sizeof(ss))),
+				"thread %d: alternate signal stack", rec->tid);
 }
 
-static int set_rseq(struct restore *rs, struct restore_thread *th)
+static int queue_rseq(struct restore *rs, struct restore_thread *th, struct remote_queue *q)
 {
 	const struct ckpt_rec_thread *rec = &th->t->rec;
-	struct remote *r = &th->remote;
-	char what[64];
 	int e;
 
 	if (!rec->rseq)
 		return 0;
-	e = remote_read(r, rs->err, rec->rseq + RSEQ_CS_OFFSET, &th->rseq_cs, sizeof(th->rseq_cs));
-	snprintf(what, sizeof(what), "thread %d: register its rseq area", rec->tid);
-	return e ? e : remote_call(r, rs->err, what, SYS_rseq,
-				   REMOTE_ARGS(rec->rseq, rec->rseq_len, 0, rec->rseq_sig), NULL);
+	e = remote_read(q->r, rs->err, rec->rseq + RSEQ_CS_OFFSET, &th->rseq_cs,
+			sizeof(th->rseq_cs));
+	return e ? e : remote_queue_add(q, SYS_rseq,
+					REMOTE_ARGS(rec->rseq, rec->rseq_len, 0, rec->rseq_sig),
+					"thread %d: register its rseq area", rec->tid);
 }
 
-static int set_thread(struct restore *rs, struct restore_thread *th)
+static int queue_thread(struct restore *rs, struct restore_thread *th, struct remote_queue *q)
 {
 	const struct ckpt_rec_thread *rec = &th->t->rec;
-	struct remote *r = &th->remote;
-	int e = set_name(rs, th);
+	/* All of a thread fits into an empty queue. */
+	int e = queue_prctl(q, "name", PR_SET_NAME,
+			    remote_queue_put(q, rec->comm, sizeof(rec->comm)));
 
 	if (!e)
-		e = set_altstack(rs, th);
+		e = queue_altstack(q, rec);
 	if (!e && rec->robust_list)
-		e = remote_call(r, rs->err, "set the robust futex list", SYS_set_robust_list,
-				REMOTE_ARGS(rec->robust_list, rec->robust_len), NULL);
+		e = remote_queue_add(q, SYS_set_robust_list,
+				     REMOTE_ARGS(rec->robust_list, rec->robust_len),
+				     "thread %d: robust futex list", rec->tid);
 	if (!e)
-		e = remote_call(r, rs->err, "set the address to clear at exit",
-				SYS_set_tid_address, REMOTE_ARGS(rec->clear_child_tid), NULL);
+		e = remote_queue_add(q, SYS_set_tid_address, REMOTE_ARGS(rec->clear_child_tid),
+				     "thread %d: address to clear at exit", rec->tid);
 	if (!e && (rec->flags & CKPT_THREAD_IO_FLUSHER))
-		e = thread_prctl(rs, th, "IO_FLUSHER", PR_SET_IO_FLUSHER, 1);
-	if (!e)
-		e = set_scheduling(rs, th->t);
-	/* Behind the policy: real-time threads have no slack, 0 asks for the default. */
+		e = queue_prctl(q, "IO_FLUSHER", PR_SET_IO_FLUSHER, 1);
+	/* Real-time threads have no slack, 0 asks for the default. */
 	if (!e && rec->timerslack_ns)
-		e = thread_prctl(rs, th, "timer slack", PR_SET_TIMERSLACK, rec->timerslack_ns);
-	return e ? e : set_rseq(rs, th);
+		e = queue_prctl(q, "timer slack", PR_SET_TIMERSLACK, rec->timerslack_ns);
+	if (!e)
+		e = queue_rseq(rs, th, q);
+	return e ? e : remote_queue_run(q);
 }
 
 int restore_threads_set(struct restore *rs)
 {
 	for (size_t i = 0; i < rs->m->nr_threads; i++) {
-		int r = set_thread(rs, &rs->threads[i]);
+		struct restore_thread *th = &rs->threads[i];
+		struct remote_queue q;
+		/* Before the slack, which a real-time policy would ignore. */
+		int r = set_scheduling(rs, th->t);
 
+		if (!r)
+			r = remote_queue_begin(&q, &th->remote, rs->err);
+		if (r)
+			return r;
+		r = queue_thread(rs, th, &q);
+		remote_queue_end(&q);
 		if (r)
 			return r;
 	}

@@ -97,16 +97,29 @@ static int set_process(struct restore *rs)
 			   REMOTE_ARGS(PR_SET_CHILD_SUBREAPER, 1), NULL);
 }
 
-/* The point of no return is the first thread that goes. */
+/*
+ * The point of no return is the first thread that goes: a signal that waited
+ * for the program may end it at once, and with it the threads we still hold.
+ * That is its own business; the dead only have to be waited for.
+ */
 static int release(struct restore *rs)
 {
-	int r = 0;
+	size_t i = rs->m->nr_threads - 1;
+	int r;
 
 	if ((rs->m->proc.flags & CKPT_PROC_STOPPED) && kill(rs->pid, SIGSTOP) < 0)
 		return ckpt_err_sys(rs->err, errno, "stop process %d", rs->pid);
-	for (size_t i = rs->m->nr_threads; !r && i-- > 0;)
-		r = remote_release(&rs->threads[i].remote, rs->err);
-	return r;
+	r = remote_release(&rs->threads[i].remote, rs->err);
+	if (r)
+		return r;
+	while (i-- > 0) {
+		struct remote *th = &rs->threads[i].remote;
+
+		/* The leader's end is for the caller to see. */
+		if (remote_release(th, NULL) && i)
+			remote_bury(th->tid);
+	}
+	return 0;
 }
 
 static int rebuild(struct restore *rs)
@@ -129,6 +142,7 @@ static int rebuild(struct restore *rs)
 		restore_creds,		/* which loses its privileges here, */
 		restore_sigpending,
 		restore_limits,
+		restore_trap_action,
 		restore_calls,		/* and time begins to count for it */
 		restore_timers_arm,
 		restore_mm_leave,
@@ -139,11 +153,8 @@ static int rebuild(struct restore *rs)
 	};
 	int r = 0;
 
-	for (size_t i = 0; !r && i < sizeof(steps) / sizeof(*steps); i++) {
+	for (size_t i = 0; !r && i < sizeof(steps) / sizeof(*steps); i++)
 		r = steps[i](rs);
-		if (!r)
-			r = i + 2 < sizeof(steps) / sizeof(*steps) ? restore_interrupted(rs) : 0;
-	}
 	return r;
 }
 

@@ -41,7 +41,7 @@ struct ckpt_restore_path {
  * @owner: process in the image, 0: that of its header
  * @fds: @nr_fds descriptors to rebind
  * @paths: @nr_paths paths to look for elsewhere; the first that fits counts
- * @detach: the process is not tied to its parent: no parent death signal
+ * @detach: the process is left to init (or a subreaper), not to the caller
  * @progress: called now and then while memory is filled, with bytes; or NULL
  * @arg: for @progress
  *
@@ -60,8 +60,8 @@ struct ckpt_restore_opts {
 };
 
 /*
- * Restore, and let it run.  It is a child of the caller, who has to wait for
- * it.  Blocks all signals of the calling thread meanwhile; SIGINT, SIGTERM and
+ * Restore, and let it run.  Unless detached it is a child of the caller, who has
+ * to wait for it.  Blocks all signals of the calling thread meanwhile; SIGINT, SIGTERM and
  * SIGHUP end it with -EINTR as long as the process does not run yet.
  *
  * Errors of note: -EEXIST (a process or thread number is in use), -ESTALE (a

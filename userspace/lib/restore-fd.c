@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * restore-fd.c - what one descriptor of the program refers to: a file by name, a file without a
+ * name, a pipe of its own, or something outside that the caller has to stand in for.
+ *
+ * Opened by the caller, in ordinary code; restore-files.c hands it to the child.  What must not be
+ * kept longer than the restore is noted in struct restore_files and closed there.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "restore-files.h"
+
+/* Flags worth a new open file when the caller's differs. */
+#define STDIO_FLAGS	(O_NONBLOCK)
+
+/* ------------------------------------------------------------ regular files */
+
+static bool same_inode(const struct ckpt_file_id *a, const struct ckpt_file_id *b)
+{
+	return a->dev == b->dev && a->ino == b->ino;
+}
+
+static bool may_write(const struct ckpt_rec_fd *fd)
+{
+	return !(fd->file_flags & O_PATH) && (fd->file_flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* What the program could do to the file after the snapshot, as far as the records tell. */
+static enum meta_change change_of(const struct restore *rs, const struct ckpt_model_fd *f)
+{
+	const struct meta_file *mf = f->path ? meta_files_find(&rs->meta, f->path) : NULL;
+	const struct ckpt_model *m = rs->m;
+	enum meta_change change = META_FIXED;
+
+	if (mf)
+		return mf->change;
+	for (size_t i = 0; i < m->nr_vmas; i++)
+		if (restore_is_shared(&m->vmas[i].rec) && restore_maps_file(&m->vmas[i]) &&
+		    (m->vmas[i].rec.flags & CKPT_VMA_MAYWRITE) &&
+		    same_inode(&m->vmas[i].rec.id, &f->rec.id))
+			return META_INPLACE;
+	for (size_t i = 0; i < m->nr_fds; i++) {
+		const struct ckpt_rec_fd *r = &m->fds[i].rec;
+
+		if (!same_inode(&r->id, &f->rec.id) || !may_write(r))
+			continue;
+		if (!(r->file_flags & O_APPEND) && (uint64_t)r->pos < r->id.size)
+			return META_INPLACE;
+		change = META_GROW;
+	}
+	return change;
+}
+
+static int plan_cut(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+		    const struct opened *o)
+{
+	struct restore_files *fs = rs->files;
+	int fd;
+
+	for (size_t i = 0; i < fs->nr_cuts; i++)
+		if (same_inode(&fs->cuts[i].f->rec.id, &f->rec.id))
+			return 0;
+	fd = restore_reopen(o->fd, O_WRONLY);
+	if (fd < 0)
+		return ckpt_err_sys(rs->err, errno, "%s: open %s to cut it back", thing, f->path);
+	fs->cuts[fs->nr_cuts++] = (struct cut){ f, fd };
+	return 0;
+}
+
+/* Whether the recorded digest of the bytes up to the recorded size holds: 1, 0, -1 not known. */
+static int same_beginning(struct restore *rs, const struct ckpt_model_fd *f,
+			  const struct opened *o)
+{
+	const struct meta_file *mf = meta_files_find(&rs->meta, f->path);
+	char digest[META_DIGEST + 1];
+	int fd, r;
+
+	if (!mf || !mf->digest[0])
+		return -1;
+	/* The program may have it open for writing alone. */
+	fd = restore_reopen(o->fd, O_RDONLY);
+	if (fd < 0)
+		return -1;
+	r = meta_digest(fd, f->rec.id.size, digest);
+	close(fd);
+	return !r && !strcmp(digest, mf->digest);
+}
+
+/*
+ * A file that only grew begins as it was.  Where no digest tells, it must at
+ * least be the same inode: a rotated log has another file under the name, which
+ * is not to be touched.
+ */
+static int check_grown(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+		       const struct opened *o)
+{
+	uint64_t size = (uint64_t)o->st.st_size;
+	const char *how = NULL;
+	int same;
+
+	if (restore_unchanged(&f->rec.id, &o->st))
+		return 0;
+	same = size < f->rec.id.size ? 0 : same_beginning(rs, f, o);
+	if (size < f->rec.id.size)
+		how = "is shorter than at the snapshot";
+	else if (!same)
+		how = "does not begin with what it held at the snapshot";
+	else if (same < 0 && o->st.st_ino != f->rec.id.ino)
+		how = "is another file now";
+	if (how) {
+		int r = restore_file_differs(rs, thing, f->path, &f->rec.id, &o->st, how);
+
+		ckpt_err_hint(rs->err, "put the old file back, or give it another with --fd %d=PATH",
+			      f->rec.fd);
+		return r;
+	}
+	return size > f->rec.id.size ? plan_cut(rs, thing, f, o) : 0;
+}
+
+static int check_content(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+			 const struct opened *o)
+{
+	if (!S_ISREG(f->rec.id.mode) || (f->rec.file_flags & O_PATH))
+		return 0;
+	if (change_of(rs, f) == META_GROW)
+		return check_grown(rs, thing, f, o);
+	return restore_same_file(rs, thing, f->path, &f->rec.id, o);
+}
+
+/* The section that holds the content of an inode, under the number of any of its open files. */
+static int content_section(const struct restore *rs, const struct ckpt_file_id *id)
+{
+	const struct ckpt_model *m = rs->m;
+	int section = -1;
+
+	for (size_t i = 0; section < 0 && i < m->nr_fds; i++)
+		if (same_inode(&m->fds[i].rec.id, id))
+			section = image_find(rs->opts->image, IMAGE_META, (uint32_t)m->proc.pid,
+					     META_SUB_DELETED + m->fds[i].rec.file);
+	return section;
+}
+
+/* Further open files of a deleted inode share the one made for the first. */
+static int open_nameless(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
+{
+	struct restore_files *fs = rs->files;
+	int inode = -1, fd, r;
+
+	for (size_t i = 0; i < fs->nr_nameless; i++)
+		if (same_inode(fs->nameless[i].id, &f->rec.id))
+			inode = fs->nameless[i].fd;
+	if (inode < 0) {
+		r = restore_open_deleted(rs, fs->root_fd, thing, content_section(rs, &f->rec.id),
+					 &f->rec.id, f->path, &inode);
+		if (r)
+			return r;
+		fs->nameless[fs->nr_nameless++] = (struct nameless){ &f->rec.id, inode };
+	}
+	fd = restore_reopen(inode, (int)f->rec.file_flags);
+	if (fd < 0)
+		return ckpt_err_sys(rs->err, errno, "%s: open a deleted file again", thing);
+	return fd;
+}
+
+static int open_named(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
+{
+	struct opened o;
+	int r = restore_open(rs, rs->files->root_fd, thing, f->path, &f->rec.id,
+			     (int)f->rec.file_flags, &o);
+
+	if (r)
+		return r;
+	r = check_content(rs, thing, f, &o);
+	if (r) {
+		close(o.fd);
+		return r;
+	}
+	return o.fd;
+}
+
+/* ------------------------------------------------------------ pipes of the program's own */
+
+static bool may_read(const struct ckpt_rec_fd *fd)
+{
+	return !(fd->file_flags & O_PATH) && (fd->file_flags & O_ACCMODE) != O_WRONLY;
+}
+
+static bool is_own_pipe(const struct restore *rs, const struct ckpt_model_fd *f)
+{
+	const struct ckpt_model *m = rs->m;
+	bool reads = false, writes = false;
+
+	if (f->rec.kind != CKPT_FDK_FIFO || !(f->rec.path_flags & CKPT_PATHF_NO_NAME))
+		return false;
+	for (size_t i = 0; i < m->nr_fds; i++) {
+		const struct ckpt_rec_fd *r = &m->fds[i].rec;
+
+		if (r->kind != CKPT_FDK_FIFO || !same_inode(&r->id, &f->rec.id))
+			continue;
+		reads |= may_read(r);
+		writes |= may_write(r);
+	}
+	return reads && writes;
+}
+
+/* The bytes that were in it, when the image holds some, under the number of either end. */
+static int fill_pipe(struct restore *rs, const char *thing, const struct own_pipe *p)
+{
+	int section = content_section(rs, p->id), r;
+	size_t len;
+	void *data;
+
+	if (section < 0)
+		return 0;
+	r = image_load(rs->opts->image, (uint32_t)section, rs->err, &data, &len);
+	if (r)
+		return r;
+	/* Pages in a pipe need not be full, so it may have held less than fits now. */
+	if (len > (size_t)fcntl(p->ends[1], F_GETPIPE_SZ) &&
+	    (len > INT_MAX || fcntl(p->ends[1], F_SETPIPE_SZ, (int)len) < 0))
+		r = ckpt_err_sys(rs->err, errno, "%s: make a pipe for %zu bytes", thing, len);
+	for (size_t done = 0; !r && done < len;) {
+		ssize_t n = write(p->ends[1], (char *)data + done, len - done);
+
+		if (n < 0)
+			r = ckpt_err_sys(rs->err, errno, "%s: fill a pipe", thing);
+		else
+			done += n;
+	}
+	free(data);
+	return r;
+}
+
+static int open_own_pipe(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
+{
+	struct restore_files *fs = rs->files;
+	const struct own_pipe *p = NULL;
+	int fd, r;
+
+	for (size_t i = 0; i < fs->nr_pipes; i++)
+		if (same_inode(fs->pipes[i].id, &f->rec.id))
+			p = &fs->pipes[i];
+	if (!p) {
+		struct own_pipe *made = &fs->pipes[fs->nr_pipes];
+
+		made->id = &f->rec.id;
+		if (pipe2(made->ends, O_CLOEXEC | O_NONBLOCK) < 0)
+			return ckpt_err_sys(rs->err, errno, "%s: make a pipe", thing);
+		fs->nr_pipes++;
+		p = made;
+		r = fill_pipe(rs, thing, p);
+		if (r)
+			return r;
+	}
+	fd = restore_reopen(p->ends[may_read(&f->rec) ? 0 : 1], (int)f->rec.file_flags);
+	return fd < 0 ? ckpt_err_sys(rs->err, errno, "%s: open a pipe", thing) : fd;
+}
+
+/* ------------------------------------------------------------ terminals and pipes to others */
+
+bool restore_fd_is_outside(const struct restore *rs, const struct ckpt_model_fd *f)
+{
+	return (f->rec.kind == CKPT_FDK_FIFO && !is_own_pipe(rs, f)) ||
+	       f->rec.kind == CKPT_FDK_SOCK || f->rec.kind == CKPT_FDK_TTY;
+}
+
+/*
+ * The caller's standard input, output or error.  When the program had it
+ * non-blocking it gets an open file of its own: the flag would else show up in
+ * the caller's shell.
+ */
+static int adopt_stdio(struct restore *rs, int number, const struct ckpt_model_fd *f,
+		       bool *ret_borrowed)
+{
+	int flags = fcntl(number, F_GETFL), fd;
+
+	*ret_borrowed = false;
+	if (flags < 0) {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		return fd < 0 ? ckpt_err_sys(rs->err, errno, "/dev/null") : fd;
+	}
+	if (((uint32_t)flags ^ f->rec.file_flags) & STDIO_FLAGS) {
+		struct stat st;
+
+		if (!fstat(number, &st) && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))) {
+			fd = restore_reopen(number, (flags & ~STDIO_FLAGS) |
+					    (int)(f->rec.file_flags & STDIO_FLAGS));
+			if (fd >= 0)
+				return fd;
+		}
+	}
+	*ret_borrowed = true;
+	return number;
+}
+
+static int open_outside(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+			bool *ret_borrowed)
+{
+	int fd, r;
+
+	*ret_borrowed = false;
+	if (f->rec.fd <= STDERR_FILENO)
+		return adopt_stdio(rs, f->rec.fd, f, ret_borrowed);
+	if (f->rec.kind == CKPT_FDK_TTY) {
+		fd = open("/dev/tty", (int)(f->rec.file_flags & (O_ACCMODE | O_NONBLOCK | O_APPEND)) |
+			  O_CLOEXEC | O_NOCTTY);
+		if (fd >= 0)
+			return fd;
+		r = ckpt_err_sys(rs->err, errno, "%s: was the terminal %s; open /dev/tty", thing,
+				 f->path ? f->path : "");
+	} else {
+		r = ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: was %s, which leads outside", thing,
+				 f->path ? f->path : "a pipe or socket");
+	}
+	ckpt_err_hint(rs->err, "give it something else with --fd %d=PATH", f->rec.fd);
+	return r;
+}
+
+const char *restore_fd_override(const struct restore *rs, uint32_t file)
+{
+	for (size_t i = 0; i < rs->opts->nr_fds; i++) {
+		const struct ckpt_model_fd *f = ckpt_model_fd(rs->m, rs->opts->fds[i].fd);
+
+		if (f && f->rec.file == file)
+			return rs->opts->fds[i].path;
+	}
+	return NULL;
+}
+
+static int open_override(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+			 const char *path)
+{
+	int flags = (int)(f->rec.file_flags & (O_ACCMODE | O_APPEND | O_NONBLOCK));
+	int fd;
+
+	if ((flags & O_ACCMODE) != O_RDONLY)
+		flags |= O_CREAT;
+	fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0666);
+	return fd < 0 ? ckpt_err_sys(rs->err, errno, "%s: open %s", thing, path) : fd;
+}
+
+/* ------------------------------------------------------------ descriptors */
+
+int restore_fd_open(struct restore *rs, const struct ckpt_model_fd *f, bool *ret_borrowed)
+{
+	const char *path = restore_fd_override(rs, f->rec.file);
+	char thing[24];
+	int fd;
+
+	*ret_borrowed = false;
+	snprintf(thing, sizeof(thing), "fd %d", f->rec.fd);
+	if (path)
+		return open_override(rs, thing, f, path);
+	if (f->rec.kind == CKPT_FDK_FIFO && is_own_pipe(rs, f))
+		return open_own_pipe(rs, thing, f);
+	if (restore_fd_is_outside(rs, f))
+		return open_outside(rs, thing, f, ret_borrowed);
+	if (f->rec.kind != CKPT_FDK_REG && f->rec.kind != CKPT_FDK_DIR &&
+	    f->rec.kind != CKPT_FDK_CHR)
+		return ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: %s cannot be restored", thing,
+				    f->path ? f->path : "an object of the kernel");
+	if ((f->rec.path_flags & CKPT_PATHF_DELETED) && f->rec.kind == CKPT_FDK_REG)
+		fd = open_nameless(rs, thing, f);
+	else
+		fd = open_named(rs, thing, f);
+	if (fd < 0 || (f->rec.file_flags & O_PATH) || f->rec.kind == CKPT_FDK_CHR)
+		return fd;
+	if (lseek(fd, (off_t)f->rec.pos, SEEK_SET) < 0) {
+		int r = ckpt_err_sys(rs->err, errno, "%s: go to offset %lld of %s", thing,
+				     (long long)f->rec.pos, f->path);
+
+		close(fd);
+		return r;
+	}
+	return fd;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * restore-files.h - what restore-files.c and restore-fd.c share: the files opened for the child.
+ */
+#ifndef CKPT_LIB_RESTORE_FILES_H
+#define CKPT_LIB_RESTORE_FILES_H
+
+#include "restore-priv.h"
+
+struct entry {
+	int fd;
+	bool borrowed;		/* the caller's own */
+};
+
+struct slot {
+	int fd;			/* number in the program */
+	size_t entry;
+	bool cloexec;
+};
+
+struct mapped {
+	const char *path;
+	int access;
+	size_t entry;
+};
+
+struct nameless {
+	const struct ckpt_file_id *id;
+	int fd;
+};
+
+/* A pipe both of whose ends belong to the program. */
+struct own_pipe {
+	const struct ckpt_file_id *id;
+	int ends[2];
+};
+
+struct cut {
+	const struct ckpt_model_fd *f;
+	int fd;
+};
+
+/* Arrays are as long as the model allows them to become, made once. */
+struct restore_files {
+	struct entry *entries;
+	size_t nr_entries;
+	struct slot *slots;		/* one a descriptor, in the model's order */
+	size_t nr_slots;
+	size_t *vma_entry;
+	struct mapped *mapped;
+	size_t nr_mapped;
+	struct nameless *nameless;
+	size_t nr_nameless;
+	struct own_pipe *pipes;
+	size_t nr_pipes;
+	struct cut *cuts;
+	size_t nr_cuts;
+	size_t exe, root, cwd, proc;
+	int root_fd;			/* -1: ours */
+	int base;
+};
+
+/*
+ * Open what a descriptor of the program refers to.  Returns a descriptor of ours, or -errno;
+ * *ret_borrowed: it is the caller's own, not to be closed.
+ */
+int restore_fd_open(struct restore *rs, const struct ckpt_model_fd *f, bool *ret_borrowed);
+
+/* Whether it leads out of the program: a terminal, socket, or pipe with somebody else. */
+bool restore_fd_is_outside(const struct restore *rs, const struct ckpt_model_fd *f);
+
+/* Path given by the caller for this open file, or NULL. */
+const char *restore_fd_override(const struct restore *rs, uint32_t file);
+
+bool restore_maps_file(const struct ckpt_model_vma *v);
+
+#endif
