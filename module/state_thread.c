@@ -26,6 +26,7 @@
 #include <linux/seccomp.h>
 #include <linux/user_namespace.h>
 #include <asm/syscall.h>
+#include <asm/unistd_64.h>
 
 #include "compat/compat.h"
 #include "freeze.h"
@@ -129,10 +130,12 @@ static void describe_restart(struct ckpt_rec_thread *rec, struct task_struct *ta
 /*
  * Some calls block signals for their own duration and keep the caller's mask aside:
  * ppoll, pselect, epoll_pwait and sigsuspend in saved_sigmask, sigtimedwait in
- * real_blocked. What the thread goes on with is the mask kept aside.
+ * real_blocked. What the thread goes on with is the mask kept aside. All but sigsuspend
+ * say so by RESTORE_SIGMASK; sigsuspend sets that only when it has been woken.
  */
 static void describe_masks(struct ckpt_rec_thread *rec, struct task_struct *task)
 {
+	bool suspended = rec->run == CKPT_TRUN_ASLEEP && rec->syscall_nr == __NR_rt_sigsuspend;
 	struct sighand_struct *sighand = ckpt_lock_sighand(task);
 
 	if (!sighand)
@@ -141,7 +144,7 @@ static void describe_masks(struct ckpt_rec_thread *rec, struct task_struct *task
 	if (!sigisemptyset(&task->real_blocked)) {
 		rec->tmp_sigmask = rec->sigmask;
 		rec->sigmask = task->real_blocked.sig[0];
-	} else if (test_tsk_restore_sigmask(task)) {
+	} else if (suspended || test_tsk_restore_sigmask(task)) {
 		rec->flags |= CKPT_THREAD_RESTORE_SIGMASK;
 		rec->tmp_sigmask = rec->sigmask;
 		rec->sigmask = task->saved_sigmask.sig[0];
