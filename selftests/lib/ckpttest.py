@@ -475,6 +475,7 @@ class Restored:
     """A restore in the foreground, while it lasts."""
 
     def __init__(self, ref, store, where, *args):
+        self.where = where
         self.out, self.err = os.path.join(where, "restore.out"), os.path.join(where, "restore.err")
         with open(self.out, "wb") as o, open(self.err, "wb") as e:
             self.popen = subprocess.Popen([CKPTCTL, "restore", ref, "-o", store, *args],
@@ -489,9 +490,14 @@ class Restored:
         except subprocess.TimeoutExpired:
             self.popen.kill()
             self.popen.wait()
-            raise Late("the restored program did not end before the deadline")
+            raise Late("the restored program did not end before the deadline\n" + self.last_words())
         if status:
-            raise Failed("restore: status %d\n%s" % (status, text(self.err, "")))
+            raise Failed("restore: status %d\n%s\n%s" % (status, text(self.err, ""), self.last_words()))
+
+    def last_words(self):
+        """What the program itself has said last, on both streams."""
+        return "\n".join("%s: %s" % (n, text(os.path.join(self.where, n), "")[-300:])
+                         for n in ("stdout", "stderr"))
 
 
 def listing(store):

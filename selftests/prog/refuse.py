@@ -43,7 +43,6 @@ OTHERS = {
     "deadline": r"thread \d+ .*: .*SCHED_DEADLINE",
     "own-files": r"thread \d+ .*: .*open files",
     "own-namespace": r"thread \d+ .*: .*namespaces",
-    "pi-futex": r"thread \d+ .*: .*priority-inheritance",
 }
 
 # Many in one go; five descriptors of them must be five lines, and no thing hides another.

@@ -45,11 +45,13 @@ def nothing_runs(pid):
 # ---- standing in ----
 
 def wait_running(pid, r):
-    """Until the restored program takes processor time; ckptctl must not have given up meanwhile."""
+    """Until it is the program that runs as pid, all of it, and nobody builds it any more."""
     def runs():
         if r.ended():
             raise ct.Failed("restore ended: " + ct.text(r.err, ""))
-        return ct.cpu_clock(pid) > 3000000 and ") R" in ct.text("/proc/%d/stat" % pid, "")
+        status = ct.text("/proc/%d/status" % pid, "")
+        return all(re.search(x, status, re.M) for x in (r"^Name:\tcounter$", r"^TracerPid:\t0$",
+                                                        r"^Threads:\t3$"))
     ct.wait_for(runs, "the restored program to run")
 
 

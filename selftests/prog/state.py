@@ -22,15 +22,17 @@ def outside(pid):
     seen["cmdline"], seen["comm"] = ct.read(base + "cmdline"), ct.text(base + "comm")
     seen["environ"] = ct.read(base + "environ")
     seen["tasks"] = sorted(int(x) for x in os.listdir(base + "task"))
-    keep = (r"^(Name|Umask|Tgid|Pid|Uid|Gid|Groups|Threads|SigQ|SigPnd|ShdPnd|SigBlk|SigIgn|SigCgt|"
+    keep = (r"^(Name|Umask|Tgid|Pid|Uid|Gid|Groups|Threads|SigPnd|ShdPnd|SigBlk|SigIgn|SigCgt|"
             r"Cap\w+|NoNewPrivs|Seccomp|Cpus_allowed|Mems_allowed):\s*(.*)$")
     for tid in seen["tasks"]:
         status = ct.text(base + "task/%d/status" % tid)
-        seen["status %d" % tid] = dict(re.findall(keep, status, re.M))
+        seen.update(("%d %s" % (tid, k), v) for k, v in re.findall(keep, status, re.M))
         seen["comm %d" % tid] = ct.text(base + "task/%d/comm" % tid)
     for fd in os.listdir(base + "fd"):
         info = dict(re.findall(r"^(pos|flags):\s*(\S+)", ct.text(base + "fdinfo/" + fd), re.M))
-        seen["fd " + fd] = (os.readlink(base + "fd/" + fd), info)
+        # a deleted file comes back without its name
+        link = re.sub(r"/[^/]* \(deleted\)$", "/(deleted)", os.readlink(base + "fd/" + fd))
+        seen["fd " + fd] = (link, info)
     seen["limits"] = ct.text(base + "limits")
     seen["oom_score_adj"] = ct.text(base + "oom_score_adj")
     seen["personality"] = ct.text(base + "personality")

@@ -73,6 +73,12 @@ struct locks {
 	int served;
 };
 
+static void expect(struct seat *s, int ret, int wanted)
+{
+	if (ret != wanted)
+		wrong(s, "%s", strerror(ret));
+}
+
 static void setup_locks(struct seat *s)
 {
 	struct locks *l = calloc(1, sizeof(*l));
@@ -91,10 +97,17 @@ static void setup_locks(struct seat *s)
 	sem_init(&l->sem, 0, 0);
 }
 
-static void expect(struct seat *s, int ret, int wanted)
+/* The waiting for these is in the kernel, which lends the owner its priority meanwhile. */
+static void setup_pi(struct seat *s)
 {
-	if (ret != wanted)
-		wrong(s, "%s", strerror(ret));
+	pthread_mutexattr_t pi;
+	struct locks *l;
+
+	setup_locks(s);
+	l = s->data;
+	pthread_mutexattr_init(&pi);
+	pthread_mutexattr_setprotocol(&pi, PTHREAD_PRIO_INHERIT);
+	expect(s, pthread_mutex_init(&l->mutex, &pi), 0);
 }
 
 static void hold_mutex(struct seat *s)
@@ -314,6 +327,8 @@ const struct kind lock_kinds[] = {
 	{ "futex with timeout", true, .block = block_futex_timeout },
 	{ "futex until", true, .block = block_futex_until },
 	{ "mutex", true, false, setup_locks, block_mutex, serve_mutex, hold_mutex },
+	{ "mutex with priority inheritance", true, false, setup_pi, block_mutex, serve_mutex,
+	  hold_mutex },
 	{ "mutex of a dying owner", true, false, setup_locks, block_robust, serve_futex,
 	  reset_owner },
 	{ "condition", true, false, setup_locks, block_cond, serve_cond },

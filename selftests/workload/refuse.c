@@ -11,7 +11,6 @@
 #include <linux/aio_abi.h>
 #include <linux/bpf.h>
 #include <linux/filter.h>
-#include <linux/futex.h>
 #include <linux/io_uring.h>
 #include <linux/mempolicy.h>
 #include <linux/perf_event.h>
@@ -405,31 +404,6 @@ static int make_own_namespace(void)
 	return thread_apart(CLONE_NEWUTS);
 }
 
-/* A priority-inheritance lock somebody waits for: the waiting is in the kernel. */
-static pthread_mutex_t pi_mutex;
-
-static void *wait_for_pi(void *arg)
-{
-	pthread_mutex_lock(&pi_mutex);
-	return NULL;
-}
-
-static int make_pi_futex(void)
-{
-	pthread_mutexattr_t attr;
-	pthread_t t;
-
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
-	pthread_mutex_init(&pi_mutex, &attr);
-	pthread_mutex_lock(&pi_mutex);
-	if (pthread_create(&t, NULL, wait_for_pi, NULL))
-		return ABSENT;
-	while (!(__atomic_load_n(&pi_mutex.__data.__lock, __ATOMIC_RELAXED) & FUTEX_WAITERS))
-		usleep(500);
-	return DONE;
-}
-
 static const struct thing {
 	const char *name;
 	int (*make)(void);
@@ -449,7 +423,6 @@ static const struct thing {
 	{ "ioperm", make_ioperm }, { "mempolicy", make_mempolicy }, { "notsc", make_notsc },
 	{ "dispatch", make_dispatch }, { "deadline", make_deadline },
 	{ "own-files", make_own_files }, { "own-namespace", make_own_namespace },
-	{ "pi-futex", make_pi_futex },
 };
 
 #define NR_THINGS	(sizeof(things) / sizeof(things[0]))
