@@ -26,7 +26,8 @@
  *  - A thread stays in the kernel (uninterruptible sleep) past the deadline: begin
  *    fails with -ETIMEDOUT and names it; everybody goes on.
  *  - SIGKILL: parked threads wait killable, leave at once and are GONE. Execve and
- *    exit by another thread are that too.
+ *    exit by another thread are that too. Only while the freezer looks at the tasks
+ *    themselves (ckpt_freeze_hold()) their end is put off.
  *  - The freezer is killed: its descriptor closes, the freeze ends.
  *  - A work cannot be taken back because it is being run: it finds the freeze ended
  *    and returns. Each queued work holds a reference; the last one frees.
@@ -71,7 +72,9 @@ struct ckpt_frozen {
 	unsigned int nr_threads;
 	wait_queue_head_t progress;	/* the freezer waits: somebody parked or left */
 	wait_queue_head_t thaw;		/* parked threads wait */
+	wait_queue_head_t release;	/* killed threads wait while @held */
 	bool ended;
+	bool held;			/* somebody looks at the tasks */
 	ktime_t deadline;
 	ktime_t begun;
 	u64 freeze_ns;
@@ -102,23 +105,32 @@ static void freeze_put(struct ckpt_frozen *frozen)
 
 /* ---- in the context of the target ---- */
 
+/* This thread is about to end. Not while the freezer reads its stack, though. */
+static void leave(struct ckpt_thread *thread)
+{
+	struct ckpt_frozen *frozen = thread->frozen;
+
+	WRITE_ONCE(thread->state, CKPT_THREAD_GONE);
+	wake_up(&frozen->progress);
+	/* Pairs with the one in ckpt_freeze_hold(): it sees us gone, or we see it holding. */
+	smp_mb();
+	wait_event(frozen->release, !READ_ONCE(frozen->held));
+}
+
 static void park_work(struct callback_head *work)
 {
 	struct ckpt_thread *thread = container_of(work, struct ckpt_thread, park);
 	struct ckpt_frozen *frozen = thread->frozen;
 
 	if (current->flags & PF_EXITING) {
-		WRITE_ONCE(thread->state, CKPT_THREAD_GONE);
-		wake_up(&frozen->progress);
+		leave(thread);
 	} else if (!READ_ONCE(frozen->ended)) {
 		/* Pairs with the acquire in state_of(). */
 		smp_store_release(&thread->state, CKPT_THREAD_PARKED);
 		wake_up(&frozen->progress);
 		if (wait_event_state(frozen->thaw, READ_ONCE(frozen->ended),
-				     (TASK_KILLABLE | TASK_NOLOAD | TASK_FREEZABLE))) {
-			WRITE_ONCE(thread->state, CKPT_THREAD_GONE);
-			wake_up(&frozen->progress);
-		}
+				     (TASK_KILLABLE | TASK_NOLOAD | TASK_FREEZABLE)))
+			leave(thread);
 	}
 	freeze_put(frozen);
 }
@@ -256,6 +268,34 @@ static int state_of(struct ckpt_thread *thread)
 	return smp_load_acquire(&thread->state);
 }
 
+/**
+ * ckpt_freeze_hold - whoever is killed from now on waits with its end
+ * @frozen: frozen, or being frozen
+ *
+ * To read a thread's stack, its numbers, and what else goes with its end, hold the
+ * freeze first and then pass over threads that are CKPT_THREAD_GONE. Not for long: a
+ * process that is killed waits for it.
+ *
+ * Return: false when the leader is gone.
+ */
+bool ckpt_freeze_hold(struct ckpt_frozen *frozen)
+{
+	struct ckpt_thread *leader = list_first_entry_or_null(&frozen->threads,
+							      struct ckpt_thread, link);
+
+	WRITE_ONCE(frozen->held, true);
+	/* Pairs with the one in leave(). */
+	smp_mb();
+	return leader && state_of(leader) != CKPT_THREAD_GONE;
+}
+
+void ckpt_freeze_release(struct ckpt_frozen *frozen)
+{
+	/* What was read was read before anybody goes. */
+	smp_store_release(&frozen->held, false);
+	wake_up_all(&frozen->release);
+}
+
 static bool is_parked(struct ckpt_thread *thread)
 {
 	if (state_of(thread) != CKPT_THREAD_PARKED)
@@ -336,19 +376,26 @@ static unsigned int settle_all(struct ckpt_frozen *frozen, bool wake_all,
 	struct ckpt_thread *thread;
 	unsigned int busy = 0;
 
+	ckpt_freeze_hold(frozen);
 	list_for_each_entry(thread, &frozen->threads, link) {
 		if (settle_thread(thread, wake_all))
 			continue;
 		*ret_busy = thread;
 		busy++;
 	}
+	ckpt_freeze_release(frozen);
 	return busy;
 }
 
 static int name_busy(struct ckpt_thread *busy, struct ckpt_why *why)
 {
-	why->syscall = syscall_get_nr(busy->task, task_pt_regs(busy->task));
-	return ckpt_because(why, CKPT_REASON_BUSY_THREAD, ckpt_task_nr(busy->task), -ETIMEDOUT);
+	pid_t nr = ckpt_task_nr(busy->task);
+
+	ckpt_freeze_hold(busy->frozen);
+	if (state_of(busy) != CKPT_THREAD_GONE)
+		why->syscall = syscall_get_nr(busy->task, task_pt_regs(busy->task));
+	ckpt_freeze_release(busy->frozen);
+	return ckpt_because(why, CKPT_REASON_BUSY_THREAD, nr, -ETIMEDOUT);
 }
 
 static bool anybody_left(struct ckpt_frozen *frozen)
@@ -442,6 +489,7 @@ static struct ckpt_frozen *freeze_new(struct task_struct *leader, unsigned int t
 	INIT_LIST_HEAD(&frozen->spares);
 	init_waitqueue_head(&frozen->progress);
 	init_waitqueue_head(&frozen->thaw);
+	init_waitqueue_head(&frozen->release);
 	frozen->leader = get_task_struct(leader);
 	frozen->begun = ktime_get();
 	frozen->deadline = ktime_add_ms(frozen->begun, timeout_ms);

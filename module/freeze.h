@@ -50,6 +50,8 @@ int ckpt_freeze_begin(struct task_struct *leader, unsigned int timeout_ms,
 		      struct ckpt_why *why, struct ckpt_frozen **ret_frozen);
 int ckpt_freeze_resettle(struct ckpt_frozen *frozen, bool wake_all, struct ckpt_why *why);
 bool ckpt_freeze_steady(struct ckpt_frozen *frozen);
+bool ckpt_freeze_hold(struct ckpt_frozen *frozen);
+void ckpt_freeze_release(struct ckpt_frozen *frozen);
 u64 ckpt_freeze_age_ns(struct ckpt_frozen *frozen);
 u64 ckpt_freeze_end(struct ckpt_frozen *frozen);
 

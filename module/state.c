@@ -22,6 +22,11 @@ int ckpt_state_capture(struct ckpt_records *r, struct ckpt_frozen *frozen,
 	struct ckpt_rec_end end;
 	struct ckpt_thread *thread;
 
+	/* Gone? The next look at the threads will tell why. */
+	if (!ckpt_freeze_hold(frozen)) {
+		ckpt_freeze_release(frozen);
+		return -EAGAIN;
+	}
 	ckpt_state_process(r, frozen);
 	ckpt_state_memory(r, frozen);
 	ckpt_state_files(r, frozen, written);
@@ -29,6 +34,7 @@ int ckpt_state_capture(struct ckpt_records *r, struct ckpt_frozen *frozen,
 	list_for_each_entry(thread, ckpt_frozen_threads(frozen), link)
 		if (thread->state != CKPT_THREAD_GONE)
 			ckpt_state_thread(r, frozen, thread);
+	ckpt_freeze_release(frozen);
 
 	end.records = r->nr;
 	end.bytes = r->len;
