@@ -167,6 +167,16 @@ static struct ckpt_thread *thread_new(struct ckpt_frozen *frozen)
 	return thread;
 }
 
+/*
+ * It will not touch the target's memory any more. PF_EXITING is not enough: after it, still
+ * with the address space, the robust futexes are released and the word is cleared that
+ * pthread_join() waits for.
+ */
+static bool has_left(struct task_struct *task)
+{
+	return !READ_ONCE(task->mm);
+}
+
 /* Both lists are in order of creation, so the thread sought is nearly always next. */
 static bool is_known(struct ckpt_frozen *frozen, struct task_struct *task,
 		     struct ckpt_thread **cursor)
@@ -212,7 +222,7 @@ static int find_new(struct ckpt_frozen *frozen, struct ckpt_thread **ret_first)
 
 	rcu_read_lock();
 	for_each_thread(frozen->leader, t) {
-		if ((t->flags & PF_EXITING) || (!all_new && is_known(frozen, t, &cursor)))
+		if (has_left(t) || (!all_new && is_known(frozen, t, &cursor)))
 			continue;
 		thread = list_first_entry_or_null(&frozen->spares, struct ckpt_thread, link);
 		if (!thread) {
@@ -339,7 +349,7 @@ static bool settle_thread(struct ckpt_thread *thread, bool wake_all)
 
 	switch (state) {
 	case CKPT_THREAD_GONE:
-		return true;
+		return has_left(thread->task);
 	case CKPT_THREAD_PARKED:
 		return is_parked(thread);
 	case CKPT_THREAD_ASLEEP:
@@ -398,14 +408,14 @@ static int name_busy(struct ckpt_thread *busy, struct ckpt_why *why)
 	return ckpt_because(why, CKPT_REASON_BUSY_THREAD, nr, -ETIMEDOUT);
 }
 
-static bool anybody_left(struct ckpt_frozen *frozen)
+static unsigned int count_left(struct ckpt_frozen *frozen)
 {
 	struct ckpt_thread *thread;
+	unsigned int nr = 0;
 
 	list_for_each_entry(thread, &frozen->threads, link)
-		if (READ_ONCE(thread->state) != CKPT_THREAD_GONE)
-			return true;
-	return false;
+		nr += READ_ONCE(thread->state) != CKPT_THREAD_GONE;
+	return nr;
 }
 
 static int settle(struct ckpt_frozen *frozen, bool wake_all, struct ckpt_why *why)
@@ -416,10 +426,14 @@ static int settle(struct ckpt_frozen *frozen, bool wake_all, struct ckpt_why *wh
 	int new;
 
 	for (;;) {
+		nr = settle_all(frozen, wake_all, &busy);
+		/*
+		 * In this order: a thread may have made another one before it came to
+		 * rest. When all we know are still, those we find are all there are.
+		 */
 		new = queue_new(frozen);
 		if (new < 0)
 			return new;
-		nr = settle_all(frozen, wake_all, &busy);
 		if (!nr && !new)
 			break;
 		if (signal_pending(current))
@@ -435,7 +449,7 @@ static int settle(struct ckpt_frozen *frozen, bool wake_all, struct ckpt_why *wh
 						   is_parked(busy), ns_to_ktime(pause));
 		pause = min_t(u64, pause * 2, POLL_MAX_NS);
 	}
-	if (!anybody_left(frozen))
+	if (!count_left(frozen))
 		return ckpt_because(why, CKPT_REASON_EXITED, 0, -ESRCH);
 	return 0;
 }
@@ -474,7 +488,8 @@ static int check_still(struct ckpt_frozen *frozen, struct ckpt_why *why)
 		return ckpt_because(why, CKPT_REASON_EXITED, 0, -ESRCH);
 	if (READ_ONCE(frozen->leader->mm) != frozen->mm)
 		return ckpt_because(why, CKPT_REASON_EXEC, 0, -EAGAIN);
-	return ckpt_target_check_sharers(frozen->leader, frozen->mm, frozen->nr_threads, why);
+	/* Those that have left count no more: they would hide a process that shares. */
+	return ckpt_target_check_sharers(frozen->leader, frozen->mm, count_left(frozen), why);
 }
 
 static struct ckpt_frozen *freeze_new(struct task_struct *leader, unsigned int timeout_ms)
