@@ -75,6 +75,7 @@ struct ckpt_frozen {
 	wait_queue_head_t release;	/* killed threads wait while @held */
 	bool ended;
 	bool held;			/* somebody looks at the tasks */
+	unsigned int timeout_ms;
 	ktime_t deadline;
 	ktime_t begun;
 	u64 freeze_ns;
@@ -507,6 +508,7 @@ static struct ckpt_frozen *freeze_new(struct task_struct *leader, unsigned int t
 	init_waitqueue_head(&frozen->release);
 	frozen->leader = get_task_struct(leader);
 	frozen->begun = ktime_get();
+	frozen->timeout_ms = timeout_ms;
 	frozen->deadline = ktime_add_ms(frozen->begun, timeout_ms);
 	ckpt_count(CKPT_COUNT_FREEZES, 1);
 	return frozen;
@@ -556,8 +558,11 @@ int ckpt_freeze_begin(struct task_struct *leader, unsigned int timeout_ms,
  */
 int ckpt_freeze_resettle(struct ckpt_frozen *frozen, bool wake_all, struct ckpt_why *why)
 {
-	int ret = settle(frozen, wake_all, why);
+	int ret;
 
+	/* The target may have been frozen for long; this is another wait. */
+	frozen->deadline = ktime_add_ms(ktime_get(), frozen->timeout_ms);
+	ret = settle(frozen, wake_all, why);
 	return ret ?: check_still(frozen, why);
 }
 
