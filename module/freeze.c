@@ -493,6 +493,24 @@ static int check_still(struct ckpt_frozen *frozen, struct ckpt_why *why)
 	return ckpt_target_check_sharers(frozen->leader, frozen->mm, count_left(frozen), why);
 }
 
+/* As often as it takes, until the deadline: what is in the way may pass by itself. */
+static int freeze_all(struct ckpt_frozen *frozen, struct ckpt_why *why)
+{
+	int ret;
+
+	for (;;) {
+		ret = settle(frozen, false, why);
+		if (!ret)
+			ret = check_still(frozen, why);
+		if (ret != -EAGAIN || ktime_after(ktime_get(), frozen->deadline))
+			return ret;
+		if (signal_pending(current))
+			return -EINTR;
+		wait_event_interruptible_hrtimeout(frozen->progress, false,
+						   ns_to_ktime(POLL_MAX_NS));
+	}
+}
+
 static struct ckpt_frozen *freeze_new(struct task_struct *leader, unsigned int timeout_ms)
 {
 	struct ckpt_frozen *frozen = kzalloc(sizeof(*frozen), GFP_KERNEL_ACCOUNT);
@@ -535,9 +553,7 @@ int ckpt_freeze_begin(struct task_struct *leader, unsigned int timeout_ms,
 		return -ENOMEM;
 	ret = enter_frozen_list(frozen, why);
 	if (!ret)
-		ret = settle(frozen, false, why);
-	if (!ret)
-		ret = check_still(frozen, why);
+		ret = freeze_all(frozen, why);
 	frozen->freeze_ns = ckpt_freeze_age_ns(frozen);
 
 	ckpt_frozen_stats(frozen, &stats);

@@ -100,6 +100,17 @@ int ckpt_target_get(pid_t nr, struct ckpt_why *why, struct task_struct **ret_lea
 	return 0;
 }
 
+/*
+ * Somebody shares the target's memory, or its descriptors. A child of vfork() wakes its
+ * parent a moment before it has let go of them itself: try again.
+ */
+static int shares(struct task_struct *task, enum ckpt_reason reason, struct ckpt_why *why)
+{
+	if ((task->flags & PF_EXITING) || task->in_execve)
+		return ckpt_because(why, CKPT_REASON_EXEC, ckpt_task_nr(task), -EAGAIN);
+	return ckpt_because(why, reason, ckpt_task_nr(task), -EOPNOTSUPP);
+}
+
 /**
  * ckpt_target_check_sharers - nobody else may change what we take
  * @leader: of the frozen thread group
@@ -131,14 +142,13 @@ int ckpt_target_check_sharers(struct task_struct *leader, struct mm_struct *mm,
 		if (same_thread_group(t, leader) || (t->flags & PF_KTHREAD))
 			continue;
 		if (READ_ONCE(t->mm) == mm)
-			ret = ckpt_because(why, CKPT_REASON_SHARED_MM, ckpt_task_nr(t),
-					   -EOPNOTSUPP);
+			ret = shares(t, CKPT_REASON_SHARED_MM, why);
 		else if (files && READ_ONCE(t->files) == files)
-			ret = ckpt_because(why, CKPT_REASON_SHARED_FILES, ckpt_task_nr(t),
-					   -EOPNOTSUPP);
-		if (ret)
-			break;
+			ret = shares(t, CKPT_REASON_SHARED_FILES, why);
+		if (ret == -EOPNOTSUPP)
+			goto out;	/* of both loops */
 	}
+out:
 	rcu_read_unlock();
 	return ret;
 }
