@@ -50,7 +50,7 @@ enum ckpt_area_kind ckpt_area_kind(struct vm_area_struct *vma)
 	return CKPT_AREA_PRIVATE;
 }
 
-/* A file without a name on a file system that is memory: its holes are zero. */
+/* A file without a name on a file system that is memory. */
 static bool is_memory(struct file *file)
 {
 	unsigned long magic = file_inode(file)->i_sb->s_magic;
@@ -58,20 +58,37 @@ static bool is_memory(struct file *file)
 	return (magic == TMPFS_MAGIC || magic == HUGETLBFS_MAGIC) && !file_inode(file)->i_nlink;
 }
 
+/*
+ * Is what we do not hold of it zero, and not some file's? Of a shared memory file all
+ * data was copied, the rest are holes. Of one mapped privately only the pages written
+ * through the mapping were taken; but behind anonymous private huge pages there is a
+ * file too, which stays empty.
+ */
+static bool rest_is_zero(struct file *file, enum ckpt_area_kind kind)
+{
+	if (!file)
+		return true;
+	if (!is_memory(file))
+		return false;
+	return kind == CKPT_AREA_SHARED ||
+	       (kind == CKPT_AREA_HUGETLB && !file->f_mapping->nrpages);
+}
+
 static void fill(struct ckpt_area *area, struct vm_area_struct *vma)
 {
+	enum ckpt_area_kind kind = ckpt_area_kind(vma);
 	struct file *file = vma->vm_file;
 
 	*area = (struct ckpt_area) {
 		.start = vma->vm_start,
 		.end = vma->vm_end,
 		.pgoff = (loff_t)vma->vm_pgoff << PAGE_SHIFT,
-		.kind = ckpt_area_kind(vma),
-		.anon = !file || is_memory(file),
+		.kind = kind,
+		.anon = rest_is_zero(file, kind),
 		.writable = (vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) ==
 			    (VM_SHARED | VM_MAYWRITE),
 	};
-	if (area->kind == CKPT_AREA_SHARED) {
+	if (kind == CKPT_AREA_SHARED) {
 		area->path = *ckpt_file_path(file);
 		path_get(&area->path);
 	}

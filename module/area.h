@@ -20,7 +20,7 @@ enum ckpt_area_kind {
  * @end: behind the last
  * @pgoff: offset in the file, bytes
  * @kind: see above
- * @anon: has no file, or one that is memory: pages that are not held are zero
+ * @anon: pages that are not held are zero, not a file's
  * @path: for CKPT_AREA_SHARED: the file, with a reference
  * @writable: it is mapped so that it can be written
  */
