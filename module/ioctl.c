@@ -115,6 +115,9 @@ long ckpt_ioctl_run(struct file *file, unsigned int cmd, unsigned long arg,
 	any.head.size = size;
 	if (any.head.flags & ~row->flags)
 		return -EINVAL;
+	/* A fault must be found before anything is done: a freeze cannot be reported back. */
+	if (copy_to_user(ptr, &any, min_t(size_t, size, row->size)))
+		return -EFAULT;
 
 	ret = row->fn(&call);
 	if (copy_to_user(ptr, &any, min_t(size_t, size, row->size)) && !ret)
