@@ -123,6 +123,7 @@ int ckpt_capture(struct ckpt_picture *picture, struct ckpt_frozen *frozen,
 
 	picture->records.ids = ids;
 	picture->pid = ckpt_frozen_leader(frozen)->pid;
+	picture->pause = ckpt_frozen_get_pause(frozen);
 	for (picture->retries = 0; ; picture->retries++) {
 		ret = take(picture, frozen, why);
 		if (ret && ret != -EAGAIN)

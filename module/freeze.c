@@ -79,6 +79,7 @@ struct ckpt_frozen {
 	ktime_t deadline;
 	ktime_t begun;
 	u64 freeze_ns;
+	struct ckpt_pause *pause;
 };
 
 static DEFINE_SPINLOCK(frozen_lock);
@@ -99,6 +100,7 @@ static void freeze_put(struct ckpt_frozen *frozen)
 		ckpt_count(CKPT_COUNT_THREADS, -1);
 	}
 	put_task_struct(frozen->leader);
+	ckpt_pause_put(frozen->pause);
 	kfree(frozen);
 	ckpt_count(CKPT_COUNT_FREEZES, -1);
 	wake_up_all(&no_freezes);
@@ -517,6 +519,12 @@ static struct ckpt_frozen *freeze_new(struct task_struct *leader, unsigned int t
 
 	if (!frozen)
 		return NULL;
+	frozen->pause = kzalloc(sizeof(*frozen->pause), GFP_KERNEL_ACCOUNT);
+	if (!frozen->pause) {
+		kfree(frozen);
+		return NULL;
+	}
+	refcount_set(&frozen->pause->refs, 1);
 	refcount_set(&frozen->refs, 1);
 	INIT_LIST_HEAD(&frozen->entry);
 	INIT_LIST_HEAD(&frozen->threads);
@@ -627,6 +635,7 @@ u64 ckpt_freeze_end(struct ckpt_frozen *frozen)
 	WRITE_ONCE(frozen->ended, true);
 	wake_up_all(&frozen->thaw);
 	pause_ns = ckpt_freeze_age_ns(frozen);
+	WRITE_ONCE(frozen->pause->ns, pause_ns);
 
 	list_for_each_entry(thread, &frozen->threads, link) {
 		take_back(thread, &thread->park);
@@ -663,6 +672,18 @@ struct mm_struct *ckpt_frozen_mm(struct ckpt_frozen *frozen)
 struct list_head *ckpt_frozen_threads(struct ckpt_frozen *frozen)
 {
 	return &frozen->threads;
+}
+
+struct ckpt_pause *ckpt_frozen_get_pause(struct ckpt_frozen *frozen)
+{
+	refcount_inc(&frozen->pause->refs);
+	return frozen->pause;
+}
+
+void ckpt_pause_put(struct ckpt_pause *pause)
+{
+	if (pause && refcount_dec_and_test(&pause->refs))
+		kfree(pause);
 }
 
 void ckpt_frozen_stats(struct ckpt_frozen *frozen, struct ckpt_freeze_stats *stats)

@@ -3,6 +3,7 @@
 #define _CKPT_FREEZE_H
 
 #include <linux/list.h>
+#include <linux/refcount.h>
 #include <linux/sched.h>
 #include <linux/task_work.h>
 #include <linux/types.h>
@@ -41,6 +42,16 @@ struct ckpt_thread {
 	unsigned long switches;
 };
 
+/**
+ * struct ckpt_pause - how long a freeze has been, for every picture taken in it
+ * @refs: the freeze's, and one for each picture
+ * @ns: 0 while it lasts
+ */
+struct ckpt_pause {
+	refcount_t refs;
+	u64 ns;
+};
+
 struct ckpt_freeze_stats {
 	u64 freeze_ns;
 	unsigned int threads, parked, asleep, woken;
@@ -58,6 +69,8 @@ u64 ckpt_freeze_end(struct ckpt_frozen *frozen);
 struct task_struct *ckpt_frozen_leader(struct ckpt_frozen *frozen);
 struct mm_struct *ckpt_frozen_mm(struct ckpt_frozen *frozen);
 struct list_head *ckpt_frozen_threads(struct ckpt_frozen *frozen);
+struct ckpt_pause *ckpt_frozen_get_pause(struct ckpt_frozen *frozen);
+void ckpt_pause_put(struct ckpt_pause *pause);
 void ckpt_frozen_stats(struct ckpt_frozen *frozen, struct ckpt_freeze_stats *stats);
 
 void ckpt_freeze_exit(void);

@@ -52,6 +52,7 @@ void ckpt_picture_put(struct ckpt_picture *picture)
 	ckpt_areas_free(&picture->areas);
 	ckpt_records_free(&picture->records);
 	ckpt_written_free(&picture->written);
+	ckpt_pause_put(picture->pause);
 	kfree(picture);
 	ckpt_count(CKPT_COUNT_SNAPSHOTS, -1);
 }

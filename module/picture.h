@@ -31,7 +31,7 @@ struct ckpt_pressure;
  * @canceled: given up under memory pressure
  * @frozen: threads and their states at the capture
  * @arm: pages
- * @pause_ns: set by the thaw, 0 before
+ * @pause: of the freeze it was taken in
  */
 struct ckpt_picture {
 	refcount_t refs;
@@ -47,7 +47,8 @@ struct ckpt_picture {
 	bool canceled;
 	struct ckpt_freeze_stats frozen;
 	struct ckpt_arm_stats arm;
-	u64 state_ns, copy_ns, arm_ns, barrier_ns, pause_ns;
+	u64 state_ns, copy_ns, arm_ns, barrier_ns;
+	struct ckpt_pause *pause;
 	unsigned int retries;
 };
 

@@ -37,7 +37,6 @@ struct ckpt_session {
 	struct mutex lock;
 	struct task_struct *leader;
 	struct ckpt_frozen *frozen;	/* NULL while the target runs; under @lock */
-	struct ckpt_picture *picture;	/* the last one taken in this freeze; under @lock */
 	struct ckpt_records records;	/* for CKPT_STATE, under @lock */
 	struct ckpt_identities ids;	/* learnt before the freeze, under @lock */
 };
@@ -47,17 +46,11 @@ static unsigned int timeout_or_default(u32 timeout_ms)
 	return timeout_ms ?: READ_ONCE(ckpt_freeze_timeout_ms);
 }
 
-/* The target goes on; whoever waits for the length of the pause is told. */
 static u64 thaw(struct ckpt_session *session)
 {
 	u64 pause_ns = ckpt_freeze_end(session->frozen);
 
 	session->frozen = NULL;
-	if (session->picture) {
-		WRITE_ONCE(session->picture->pause_ns, pause_ns);
-		ckpt_picture_put(session->picture);
-		session->picture = NULL;
-	}
 	ckpt_records_free(&session->records);
 	ckpt_identities_free(&session->ids);
 	return pause_ns;
@@ -185,13 +178,6 @@ static int do_snapshot(struct ckpt_call *call)
 	ret = -EINVAL;
 	if (session->frozen)
 		ret = ckpt_capture(picture, session->frozen, &session->ids, &why);
-	if (!ret) {
-		/* One reference for the descriptor, one to be told the pause. */
-		if (session->picture)
-			ckpt_picture_put(session->picture);
-		session->picture = picture;
-		ckpt_picture_tryget(picture);
-	}
 	mutex_unlock(&session->lock);
 
 	cmd->out_reason = why.reason;
@@ -301,7 +287,7 @@ static int snap(struct ckpt_picture *picture, struct ckpt_snap *cmd, struct ckpt
 		ret = ckpt_freeze_begin(leader, timeout_or_default(cmd->timeout_ms), why, &frozen);
 	if (!ret) {
 		ret = ckpt_capture(picture, frozen, &ids, why);
-		picture->pause_ns = ckpt_freeze_end(frozen);
+		ckpt_freeze_end(frozen);
 	}
 	ckpt_identities_free(&ids);
 	put_task_struct(leader);

@@ -262,7 +262,7 @@ static int do_stats(struct ckpt_call *call)
 
 	*cmd = (struct ckpt_stats) {
 		.size = cmd->size,
-		.out_pause_ns = READ_ONCE(picture->pause_ns),
+		.out_pause_ns = READ_ONCE(picture->pause->ns),
 		.out_freeze_ns = picture->frozen.freeze_ns,
 		.out_state_ns = picture->state_ns,
 		.out_copy_ns = picture->copy_ns,
