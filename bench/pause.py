@@ -228,8 +228,9 @@ def table(head, rows):
 
 
 def text(result):
-	lines = ["pause: milliseconds, min median max of "
-		 f"{result['runs']} runs ({result['criu_runs']} of CRIU); ratios of medians (of minima)"]
+	of_criu = "" if result["criu_not_measured"] else f" ({result['criu_runs']} of CRIU)"
+	lines = [f"pause: milliseconds, min median max of {result['runs']} runs{of_criu}; "
+		 "ratios of medians (of minima)"]
 	rows, parts = [], []
 	for row in result["rows"]:
 		ns, mid = row["ns"], row["median_ns"]
