@@ -248,47 +248,93 @@ static bool is_pending(const struct ckpt_model *m, const struct ckpt_rec_posix_t
 	return false;
 }
 
-static struct restore_thread *thread_of(struct restore *rs, int tid)
+static bool leave_to_timer(const struct restore *rs, const struct ckpt_rec_sigpending *s)
 {
-	for (size_t i = 0; i < rs->m->nr_threads; i++)
-		if (rs->threads[i].t->rec.tid == tid)
-			return &rs->threads[i];
-	return &rs->threads[0];
+	const struct ckpt_rec_posix_timer *t = s->timer ? find_timer(rs->m, s->timer_id) : NULL;
+
+	return t && queues_itself(rs, t);
 }
 
-/* Only the receiver itself may make up any sender it likes. */
-static int queue_signal(struct restore *rs, const struct ckpt_rec_sigpending *s)
+/*
+ * Only the receiver itself may make up any sender it likes.  The leader speaks
+ * for the process.
+ */
+static int queue_for(struct restore *rs, struct remote_queue *q, const struct ckpt_rec_sigpending *s)
 {
-	struct remote *r = &thread_of(rs, s->tid)->remote;
 	const uint64_t pid = (uint64_t)rs->pid, sig = (uint64_t)s->signo;
-	char what[64];
-	int e = remote_write(r, rs->err, r->scratch, s->info, sizeof(s->info));
+	int r = remote_queue_room(q, 1, sizeof(s->info));
+	uint64_t info;
 
-	snprintf(what, sizeof(what), "queue signal %d", s->signo);
-	if (e)
-		return e;
+	if (r)
+		return r;
+	info = remote_queue_put(q, s->info, sizeof(s->info));
 	if (s->tid)
-		return remote_call(r, rs->err, what, SYS_rt_tgsigqueueinfo,
-				   REMOTE_ARGS(pid, (uint64_t)s->tid, sig, r->scratch), NULL);
-	return remote_call(r, rs->err, what, SYS_rt_sigqueueinfo,
-			   REMOTE_ARGS(pid, sig, r->scratch), NULL);
+		return remote_queue_add(q, SYS_rt_tgsigqueueinfo,
+					REMOTE_ARGS(pid, (uint64_t)s->tid, sig, info),
+					"thread %d: queue signal %d", s->tid, s->signo);
+	return remote_queue_add(q, SYS_rt_sigqueueinfo, REMOTE_ARGS(pid, sig, info),
+				"queue signal %d", s->signo);
 }
 
-int restore_sigpending(struct restore *rs)
+static int queue_for_thread(struct restore *rs, struct restore_thread *th, struct remote_queue *q)
 {
 	const struct ckpt_model *m = rs->m;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < m->nr_sigpending; i++) {
+		const struct ckpt_rec_sigpending *s = &m->sigpending[i];
+
+		if ((s->tid ? s->tid : rs->pid) == th->t->rec.tid && s->signo != SIGTRAP &&
+		    !leave_to_timer(rs, s))
+			r = queue_for(rs, q, s);
+	}
+	return r ? r : remote_queue_run(q);
+}
+
+/* The queue's own end is a SIGTRAP, so one of the program's must not wait there. */
+static int queue_trap(struct restore *rs, struct restore_thread *th)
+{
+	const struct ckpt_model *m = rs->m;
+	struct remote *r = &th->remote;
 	int e = 0;
 
 	for (size_t i = 0; !e && i < m->nr_sigpending; i++) {
 		const struct ckpt_rec_sigpending *s = &m->sigpending[i];
-		const struct ckpt_rec_posix_timer *t =
-			s->timer ? find_timer(m, s->timer_id) : NULL;
+		const uint64_t pid = (uint64_t)rs->pid, tid = (uint64_t)s->tid;
 
-		if (t && queues_itself(rs, t))
+		if ((s->tid ? s->tid : rs->pid) != r->tid || s->signo != SIGTRAP ||
+		    leave_to_timer(rs, s))
 			continue;
-		e = queue_signal(rs, s);
+		e = remote_write(r, rs->err, r->scratch, s->info, sizeof(s->info));
+		if (!e && s->tid)
+			e = remote_call(r, rs->err, "queue SIGTRAP", SYS_rt_tgsigqueueinfo,
+					REMOTE_ARGS(pid, tid, SIGTRAP, r->scratch), NULL);
+		else if (!e)
+			e = remote_call(r, rs->err, "queue SIGTRAP", SYS_rt_sigqueueinfo,
+					REMOTE_ARGS(pid, SIGTRAP, r->scratch), NULL);
 	}
 	return e;
+}
+
+int restore_sigpending(struct restore *rs)
+{
+	int r = 0;
+
+	if (!rs->m->nr_sigpending)
+		return 0;
+	for (size_t i = 0; !r && i < rs->m->nr_threads; i++) {
+		struct restore_thread *th = &rs->threads[i];
+		struct remote_queue q;
+
+		r = remote_queue_begin(&q, &th->remote, rs->err);
+		if (r)
+			return r;
+		r = queue_for_thread(rs, th, &q);
+		remote_queue_end(&q);
+	}
+	for (size_t i = 0; !r && i < rs->m->nr_threads; i++)
+		r = queue_trap(rs, &rs->threads[i]);
+	return r;
 }
 
 /* ------------------------------------------------------------ arming timers */

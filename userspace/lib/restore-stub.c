@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -73,6 +74,25 @@ static void reset_ignored_signals(void)
 		syscall(SYS_rt_sigaction, sig, dfl, NULL, 8);
 }
 
+/*
+ * Limits must not stand in the way, neither the caller's nor the program's: its
+ * signals may fill up all it is allowed to have.  The program's come last.  As
+ * far as it goes: without privilege up to the hard limit.
+ */
+static void raise_limits(void)
+{
+	const struct rlimit infinite = { RLIM_INFINITY, RLIM_INFINITY };
+
+	for (int i = 0; i < CKPT_NRLIMITS; i++) {
+		struct rlimit lim;
+
+		if (setrlimit(i, &infinite) == 0 || getrlimit(i, &lim) < 0)
+			continue;
+		lim.rlim_cur = lim.rlim_max;
+		setrlimit(i, &lim);
+	}
+}
+
 static void child(struct restore *rs, int report)
 {
 	const struct ckpt_rec_proc *p = &rs->m->proc;
@@ -83,6 +103,7 @@ static void child(struct restore *rs, int report)
 	/* Raw: the C library keeps two signals to itself and never blocks them. */
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
 	reset_ignored_signals();
+	raise_limits();
 	if (p->sid == p->pid) {
 		if (setsid() < 0)
 			goto failed;
