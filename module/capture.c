@@ -124,6 +124,12 @@ int ckpt_capture(struct ckpt_picture *picture, struct ckpt_frozen *frozen,
 	picture->records.ids = ids;
 	picture->pid = ckpt_frozen_leader(frozen)->pid;
 	picture->pause = ckpt_frozen_get_pause(frozen);
+	/* The target of a session may have been frozen for long. */
+	if (!ckpt_freeze_steady(frozen)) {
+		ret = ckpt_freeze_resettle(frozen, false, why);
+		if (ret)
+			return ret;
+	}
 	for (picture->retries = 0; ; picture->retries++) {
 		ret = take(picture, frozen, why);
 		if (ret && ret != -EAGAIN)

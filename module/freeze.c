@@ -350,6 +350,7 @@ static bool settle_thread(struct ckpt_thread *thread, bool wake_all)
 	int state = state_of(thread);
 	int rest;
 
+	thread->settled = state;
 	switch (state) {
 	case CKPT_THREAD_GONE:
 		return has_left(thread->task);
@@ -377,6 +378,7 @@ static bool settle_thread(struct ckpt_thread *thread, bool wake_all)
 		}
 		rest = CKPT_THREAD_QUEUED;
 	}
+	thread->settled = rest;
 	/* It may have parked or left this very moment: then that stands. */
 	return cmpxchg(&thread->state, state, rest) == state && rest != CKPT_THREAD_QUEUED &&
 	       is_resting(thread, rest);
@@ -604,6 +606,9 @@ bool ckpt_freeze_steady(struct ckpt_frozen *frozen)
 
 	list_for_each_entry(thread, &frozen->threads, link) {
 		state = state_of(thread);
+		/* A sleeper that has parked since did what its call does before that. */
+		if (state != thread->settled)
+			return false;
 		if (state == CKPT_THREAD_GONE)
 			gone++;
 		else if (state == CKPT_THREAD_ASLEEP || state == CKPT_THREAD_HALTED) {

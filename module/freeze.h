@@ -28,6 +28,7 @@ enum ckpt_thread_state {
  * @nudge: work whose only purpose is to end an interruptible sleep; likewise
  * @state: enum ckpt_thread_state. Written by the freezer, and by the thread itself
  *	for the steps QUEUED/ASLEEP/HALTED -> PARKED and any -> GONE (cmpxchg)
+ * @settled: @state in which it was last found still; the freezer's alone
  * @nudged: @nudge has been used
  * @switches: context switches when it was found asleep or halted
  */
@@ -38,6 +39,7 @@ struct ckpt_thread {
 	struct callback_head park;
 	struct callback_head nudge;
 	int state;
+	int settled;
 	bool nudged;
 	unsigned long switches;
 };
