@@ -103,6 +103,7 @@ class Tap:
     @contextlib.contextmanager
     def fact(self, name):
         """One fact proven by a block: any exception in it is the failure, and its text the reason."""
+        began = time.monotonic()
         try:
             yield
         except Exception as err:        # whatever went wrong, the fact is not shown
@@ -110,6 +111,9 @@ class Tap:
             self.ok(False, name, str(err) if known else traceback.format_exc())
         else:
             self.ok(True, name)
+        took = time.monotonic() - began
+        if took > 10:
+            self.diag("%.0f s" % took)
 
 
 def run(main, module=True):
@@ -390,7 +394,10 @@ class Job:
 
 
 def spin_until(ns):
-    """Burn the rest of a random moment: a sleep would round it to the timer's and scheduler's beat."""
+    """To the moment itself: the last of it is burnt, a sleep ends with the timer's and scheduler's beat."""
+    left = ns - time.monotonic_ns()
+    if left > 4000000:
+        time.sleep((left - 2000000) / 1e9)
     while time.monotonic_ns() < ns:
         pass
 

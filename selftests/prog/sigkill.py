@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 import ckpttest as ct
 
 KILLS = ct.full(50, 10)
-KIB = ct.full(131072, 32768)
+KIB = ct.full(32768, 4096)
 
 
 def usual_duration(pid):
@@ -26,6 +26,11 @@ def usual_duration(pid):
         took.append(time.monotonic() - begin)
         ct.drop_workdir(store)
     return sorted(took)[1]
+
+
+def moment(duration):
+    """Half of them anywhere, half about the end, where the generation comes into being."""
+    return duration * (random.uniform(0, 1.1) if random.randrange(2) else random.uniform(0.85, 1.2))
 
 
 def killed_snap(pid, store, seconds):
@@ -77,7 +82,7 @@ def main(t):
     killed = made = 0
     with t.fact("target_runs_on_and_store_is_whole_after_%d_kills_of_snap" % KILLS):
         for _ in range(KILLS):
-            killed += killed_snap(p.pid, store, random.uniform(0, 1.1 * duration))
+            killed += killed_snap(p.pid, store, moment(duration))
             runs_on(p)
             now = whole_or_absent(store)
             if now < made:

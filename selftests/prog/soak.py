@@ -15,9 +15,9 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import ckpttest as ct
 
-SNAPSHOTS = ct.full(500, 50)
-GENERATIONS = ct.full(100, 6)
-KIB = ct.full(65536, 8192)
+SNAPSHOTS = ct.full(500, 30)
+GENERATIONS = ct.full(100, 5)
+KIB = ct.full(4096, 512)
 
 
 def in_use():

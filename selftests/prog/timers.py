@@ -10,7 +10,7 @@ import ckpttest as ct
 
 
 def main(t):
-    rounds = ct.full(1000, 200)
+    rounds = ct.full(1000, 150)
     ct.both_ways(t, ct.Job("timers", lambda _: [ct.prog("timers"), str(rounds)], metric="lines",
                            span=(0.05, 0.8), started=b"ready\n"))
 

@@ -145,6 +145,13 @@ static bool burn(void)
 	return true;
 }
 
+/* Nobody is done long before the others: at each moment all of it is going on. */
+static void keep_pace(long round)
+{
+	while (atomic_load(&alarms) < round - 2)
+		usleep(500);
+}
+
 /* ---- threads ---- */
 
 static timer_t make_timer(clockid_t clock, int which, pid_t tid)
@@ -208,6 +215,7 @@ static void *burn_thread(void *arg)
 	let_in(mine, 3);
 	cpu = make_timer(CLOCK_PROCESS_CPUTIME_ID, 3, 0);
 	for (long i = 1; i <= rounds / 4; i++) {
+		keep_pace(4 * i);
 		shoot_itimer(ITIMER_VIRTUAL, &armed_virtual, 2000);
 		shoot_itimer(ITIMER_PROF, &armed_prof, 2000);
 		shoot(cpu, 3, 2 * NSEC_PER_MSEC, 0);
@@ -233,7 +241,8 @@ static void *sleep_thread(void *arg)
 	uint64_t begin;
 	int ret;
 
-	for (long i = 0; i < rounds; i++) {
+	for (long i = 1; i <= rounds; i++) {
+		keep_pace(i);
 		begin = now_ns(CLOCK_MONOTONIC);
 		if (nanosleep(&rel, NULL))
 			die("nanosleep: %s", strerror(errno));
@@ -261,6 +270,7 @@ static void *ping_pong_thread(void *arg)
 	const int odd = (int)(intptr_t)arg;
 	const struct timespec short_wait = { .tv_nsec = NSEC_PER_MSEC };
 	atomic_int never = 0;
+	uint64_t begin;
 
 	for (int i = 0; i < 10 * rounds; i++) {
 		int now;
@@ -272,8 +282,8 @@ static void *ping_pong_thread(void *arg)
 		atomic_store(&turn, now + 1);
 		must(futex(&turn, FUTEX_WAKE_PRIVATE, 1, NULL));
 		if (i % 10 == 0) {
-			uint64_t begin = now_ns(CLOCK_MONOTONIC);
-
+			keep_pace(i / 10);
+			begin = now_ns(CLOCK_MONOTONIC);
 			if (!futex(&never, FUTEX_WAIT_PRIVATE, 0, &short_wait) ||
 			    errno != ETIMEDOUT)
 				die("futex timeout: %s", strerror(errno));
@@ -317,7 +327,7 @@ static void *storm_send_thread(void *arg)
 			usleep(200);
 		}
 		if (i % STORM_BURST == STORM_BURST - 1)
-			usleep(1000);
+			keep_pace(i / STORM_BURST);
 	}
 	return NULL;
 }
