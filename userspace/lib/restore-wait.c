@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -92,14 +93,41 @@ static int look(const struct standin *s, struct ckpt_err *err, int *ret_status)
 	}
 }
 
+/* Whether it leaves the signal to the kernel: neither caught nor ignored. */
+static bool has_default_action(pid_t pid, int sig)
+{
+	unsigned long long ignored = ~0ULL, caught = ~0ULL;
+	char path[32], line[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	while (fgets(line, sizeof(line), f)) {
+		sscanf(line, "SigIgn: %llx", &ignored);
+		sscanf(line, "SigCgt: %llx", &caught);
+	}
+	fclose(f);
+	return !((ignored | caught) >> (sig - 1) & 1);
+}
+
 static void forward(const struct standin *s, const siginfo_t *info)
 {
+	int sig = info->si_signo;
+
 	/* From the terminal, to all of its foreground group. */
 	if (info->si_code == SI_KERNEL && s->pgid == getpgrp())
 		return;
 	if (info->si_pid == s->pid && info->si_code <= 0)
 		return;		/* the program's own, to its parent */
-	kill(s->pid, info->si_signo);
+	/*
+	 * Alone in its session it has nobody who would make it go on again, so
+	 * the kernel does not let SIGTSTP stop it.  We will.
+	 */
+	if (sig == SIGTSTP && getsid(s->pid) != getsid(0) && has_default_action(s->pid, sig))
+		sig = SIGSTOP;
+	kill(s->pid, sig);
 }
 
 static int attend(const struct standin *s, struct ckpt_err *err, int *ret_status)
