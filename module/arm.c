@@ -56,6 +56,8 @@
  * @stats: counts
  * @spare: a page for the next copy, allocated without locks
  * @vma: mapping the walk is in
+ * @pinned: a page of @mm may be pinned: look at each
+ * @held: references taken in the page table the walk is in, not yet counted
  */
 struct arm {
 	struct mm_struct *mm;
@@ -64,6 +66,8 @@ struct arm {
 	struct ckpt_arm_stats *stats;
 	struct page *spare;
 	struct vm_area_struct *vma;
+	bool pinned;
+	unsigned int held;
 };
 
 /* Results of a step that are not errors: do something without locks, then repeat. */
@@ -75,15 +79,26 @@ static int not_present(struct arm *a, unsigned long addr)
 	return ckpt_because(a->why, CKPT_REASON_UNSTEADY, 0, -EAGAIN);
 }
 
-/* May this page stay where it is, as ours too? Else it has to be copied. */
-static bool share_pte(struct page *page)
+/*
+ * May this page stay where it is, as ours too? Else it has to be copied. In an mm that
+ * never pinned anything this costs no barrier for each page (see ckpt_arm()).
+ */
+static __always_inline bool share_pte(struct arm *a, struct page *page)
 {
-	return !PageAnonExclusive(page) || !ckpt_try_share_pte(page);
+	if (!PageAnonExclusive(page))
+		return true;
+	if (unlikely(a->pinned))
+		return !ckpt_try_share_pte(page);
+	ClearPageAnonExclusive(page);
+	return true;
 }
 
-static int arm_pte(struct arm *a, struct ckpt_leaf *leaf, pte_t *pte, unsigned long addr)
+/* The innermost loop of the pause: an instruction more is a millisecond for some GiB. */
+static __always_inline int arm_pte(struct arm *a, struct ckpt_leaf *leaf, pte_t *pte,
+				   unsigned long addr)
 {
 	pte_t val = ptep_get(pte);
+	struct folio *folio;
 	struct page *page;
 
 	if (pte_none(val))
@@ -99,14 +114,15 @@ static int arm_pte(struct arm *a, struct ckpt_leaf *leaf, pte_t *pte, unsigned l
 		return STEP_DONE;
 	}
 	page = pte_page(val);
-	if (!PageAnon(page))
+	folio = page_folio(page);
+	if (!folio_test_anon(folio))
 		return STEP_DONE;		/* the file's own page */
 
-	if (share_pte(page)) {
-		get_page(page);
+	if (likely(share_pte(a, page))) {
+		folio_get(folio);
 		if (pte_write(val))
 			ptep_set_wrprotect(a->mm, addr, pte);
-		a->stats->armed++;
+		a->held++;
 	} else {
 		if (!a->spare)
 			return STEP_NEED_SPARE;
@@ -114,8 +130,9 @@ static int arm_pte(struct arm *a, struct ckpt_leaf *leaf, pte_t *pte, unsigned l
 		page = a->spare;
 		a->spare = NULL;
 		a->stats->copied++;
+		a->pages->nr_held++;
 	}
-	ckpt_leaf_hold(a->pages, leaf, addr, page);
+	ckpt_leaf_set(leaf, addr, page);
 	return STEP_DONE;
 }
 
@@ -152,6 +169,10 @@ static int arm_ptes(struct arm *a, pmd_t *pmd, struct ckpt_leaf *leaf, unsigned 
 	}
 	spin_unlock(ptl);
 	rcu_read_unlock();
+	if (a->pages)
+		a->pages->nr_held += a->held;
+	a->stats->armed += a->held;
+	a->held = 0;
 	return ret;
 }
 
@@ -395,6 +416,12 @@ int ckpt_arm(struct mm_struct *mm, struct ckpt_pages *pages, struct ckpt_why *wh
 	ckpt_notifier_range(&range, mm);
 	ckpt_notifier_begin(&range);
 	raw_write_seqcount_begin(&mm->write_protect_seq);
+	/*
+	 * Who pins without the mmap_lock sets the flag, pins, and lets go again when the
+	 * count has moved: either he sees our count or we see his flag.
+	 */
+	smp_mb();
+	a.pinned = ckpt_mm_has_pinned(mm);
 
 	ret = arm_all(&a);
 

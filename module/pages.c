@@ -30,11 +30,6 @@ static bool is_page(unsigned long entry)
 	return entry > ENTRY_LAST_TAG;
 }
 
-static unsigned int slot_of(unsigned long addr)
-{
-	return (addr >> PAGE_SHIFT) % PTRS_PER_PTE;
-}
-
 void ckpt_pages_init(struct ckpt_pages *pages)
 {
 	spin_lock_init(&pages->lock);
@@ -116,7 +111,7 @@ struct ckpt_leaf *ckpt_pages_leaf(struct ckpt_pages *pages, unsigned long addr)
 void ckpt_leaf_hold(struct ckpt_pages *pages, struct ckpt_leaf *leaf, unsigned long addr,
 		    struct page *page)
 {
-	leaf->entries[slot_of(addr)] = (unsigned long)page;
+	ckpt_leaf_set(leaf, addr, page);
 	pages->nr_held++;
 }
 
@@ -128,7 +123,7 @@ void ckpt_leaf_hold_huge(struct ckpt_pages *pages, struct ckpt_leaf *leaf, struc
 
 void ckpt_leaf_zero(struct ckpt_leaf *leaf, unsigned long addr)
 {
-	leaf->entries[slot_of(addr)] = ENTRY_ZERO;
+	leaf->entries[ckpt_leaf_slot(addr)] = ENTRY_ZERO;
 }
 
 static void leaf_release(struct ckpt_leaf *leaf)
@@ -222,7 +217,7 @@ enum ckpt_entry ckpt_pages_entry(struct ckpt_pages *pages, unsigned long addr,
 				 unsigned long *ret_end)
 {
 	unsigned long index = addr >> PMD_SHIFT;
-	unsigned int slot = slot_of(addr);
+	unsigned int slot = ckpt_leaf_slot(addr);
 	enum ckpt_entry entry;
 	struct ckpt_leaf *leaf;
 
@@ -252,7 +247,7 @@ enum ckpt_entry ckpt_pages_entry(struct ckpt_pages *pages, unsigned long addr,
  */
 int ckpt_pages_get(struct ckpt_pages *pages, unsigned long addr, struct page **ret_page)
 {
-	unsigned int slot = slot_of(addr);
+	unsigned int slot = ckpt_leaf_slot(addr);
 	struct page *page = NULL;
 	struct ckpt_leaf *leaf;
 	int ret = 0;
@@ -283,7 +278,7 @@ int ckpt_pages_get(struct ckpt_pages *pages, unsigned long addr, struct page **r
  */
 void ckpt_pages_consume(struct ckpt_pages *pages, unsigned long addr)
 {
-	unsigned int slot = slot_of(addr);
+	unsigned int slot = ckpt_leaf_slot(addr);
 	struct page *page = NULL;
 	struct ckpt_leaf *leaf;
 

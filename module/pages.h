@@ -3,6 +3,7 @@
 #define _CKPT_PAGES_H
 
 #include <linux/list.h>
+#include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -54,6 +55,17 @@ u64 ckpt_pages_release(struct ckpt_pages *pages, bool for_good);
 void ckpt_pages_destroy(struct ckpt_pages *pages);
 
 struct ckpt_leaf *ckpt_pages_leaf(struct ckpt_pages *pages, unsigned long addr);
+static inline unsigned int ckpt_leaf_slot(unsigned long addr)
+{
+	return (addr >> PAGE_SHIFT) % PTRS_PER_PTE;
+}
+
+/* As ckpt_leaf_hold(); the caller adds to ckpt_pages.nr_held himself. */
+static inline void ckpt_leaf_set(struct ckpt_leaf *leaf, unsigned long addr, struct page *page)
+{
+	leaf->entries[ckpt_leaf_slot(addr)] = (unsigned long)page;
+}
+
 void ckpt_leaf_hold(struct ckpt_pages *pages, struct ckpt_leaf *leaf, unsigned long addr,
 		    struct page *page);
 void ckpt_leaf_hold_huge(struct ckpt_pages *pages, struct ckpt_leaf *leaf, struct page *page);

@@ -93,6 +93,16 @@ static inline int ckpt_try_share_pmd(struct page *page)
 #endif
 }
 
+/* Was any page of it ever pinned? Never cleared. The flag words moved in 6.18. */
+static inline bool ckpt_mm_has_pinned(struct mm_struct *mm)
+{
+#if CKPT_KERNEL_BEFORE(6, 18)
+	return test_bit(MMF_HAS_PINNED, &mm->flags);
+#else
+	return mm_flags_test(MMF_HAS_PINNED, mm);
+#endif
+}
+
 /* 6.3: the notifier range lost its mapping. */
 static inline void ckpt_notifier_range(struct mmu_notifier_range *range, struct mm_struct *mm)
 {
