@@ -18,8 +18,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 import ckpttest as ct
 
 MIB = ct.full(256, 16)
-RUNS = ct.full(50, 3)
-IMAGES = ct.full(10, 2)
+RUNS = ct.full(50, 2)
+IMAGES = ct.full(10, 1)
 
 
 def check(*args):
@@ -83,7 +83,7 @@ def images(t, pages):
 
 def restored(t, pages):
     with t.fact("the_sequence_goes_on_after_a_restore_in_%s_pages" % pages):
-        p = start(pages, str(ct.full(12, 12)))
+        p = start(pages, str(ct.full(12, 6)))
         store = ct.workdir("store")
         s = ct.snap(p.pid, store)
         ct.spin_until(time.monotonic_ns() + random.randrange(100000000))

@@ -15,23 +15,25 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import ckpttest as ct
 
-SNAPSHOTS = ct.full(500, 30)
-GENERATIONS = ct.full(100, 5)
+SNAPSHOTS = ct.full(500, 20)
+GENERATIONS = ct.full(100, 4)
 KIB = ct.full(4096, 512)
 
 
 def in_use():
-    """KiB the kernel cannot get back: the sum, and its parts."""
+    """KiB the kernel cannot get back, by kind; the memory of programs is not counted."""
     m = ct.memory()
     parts = {k: m[k] for k in ("SUnreclaim", "PageTables", "KernelStack")}
-    parts["other"] = m["MemTotal"] - m["MemFree"] - m["Cached"] - m["Buffers"] - m["SReclaimable"]
+    parts["other"] = m["MemTotal"] - m["MemFree"] - m["Cached"] - m["Buffers"] - m["SReclaimable"] - \
+        m["AnonPages"]
     return parts
 
 
 def compare(before, after, times, slabs_before):
-    """Failed if anything grew by more than noise: 1.5 KiB each time, and 1 MiB for all that is not us."""
+    """Failed if anything grew by more than noise: 1.5 KiB each time, and what is not us: 1 MiB of a kind,
+    but 32 MiB of `other`, which goes up and down by that with free pages the processors keep."""
     grown = {k: after[k] - before[k] for k in before}
-    if max(grown.values()) <= 1024 + times * 3 // 2:
+    if all(n <= (32768 if k == "other" else 1024) + times * 3 // 2 for k, n in grown.items()):
         return "grown (KiB) in %d: %s" % (times, grown)
     more = sorted(((n - slabs_before.get(name, (0, 0))[0]) * size, name)
                   for name, (n, size) in ct.slabs().items())[-8:]
@@ -94,8 +96,9 @@ def generation(pid, job, store, first):
 
 
 def many_generations(t):
-    # long enough that all generations fit in: each goes on by at most 0.6 of its share
-    steps = str(ct.full(300000000, 10000000))
+    # long enough that all generations fit in: each goes on by at most 0.6 of its share, and for as
+    # long as a snapshot of it takes to be written
+    steps = str(ct.full(300000000, 60000000))
     job = ct.Job("counter", lambda _: [ct.prog("counter"), steps, str(KIB)], started=b"ready\n")
     with t.fact("a_program_of_%d_generations_answers_the_same" % GENERATIONS):
         job.reference()
