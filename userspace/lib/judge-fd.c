@@ -149,13 +149,13 @@ static void judge_tty(const struct fd_case *c)
 	       "close it before the snapshot");
 }
 
-/* Another descriptor of the same pipe that has the other end, or both. */
-static const struct ckpt_model_fd *other_end(const struct fd_case *c)
+const struct ckpt_model_fd *judge_other_end(const struct ckpt_model *model,
+					    const struct ckpt_model_fd *fd)
 {
-	const struct ckpt_rec_fd *r = &c->fd->rec;
+	const struct ckpt_rec_fd *r = &fd->rec;
 
-	for (size_t i = 0; i < c->model->nr_fds; i++) {
-		const struct ckpt_model_fd *o = &c->model->fds[i];
+	for (size_t i = 0; i < model->nr_fds; i++) {
+		const struct ckpt_model_fd *o = &model->fds[i];
 
 		if (o->rec.kind == CKPT_FDK_FIFO && o->rec.id.ino == r->id.ino &&
 		    o->rec.id.dev == r->id.dev &&
@@ -169,17 +169,20 @@ static const struct ckpt_model_fd *other_end(const struct fd_case *c)
 static void judge_pipe(const struct fd_case *c)
 {
 	const struct ckpt_rec_fd *r = &c->fd->rec;
-	const struct ckpt_model_fd *other;
+	bool named = !(r->path_flags & CKPT_PATHF_NO_NAME);
 
-	if (!is_stdio(c)) {
-		refuse(c, "is a pipe; only standard input, output and error may be one yet",
-		       "close it before the snapshot");
+	if (!named && judge_other_end(c->model, c->fd)) {
+		if (r->file_flags & O_DIRECT)
+			refuse(c, "is a pipe in packet mode, which is not supported yet",
+			       "close it before the snapshot");
 		return;
 	}
-	other = other_end(c);
-	if (other)
-		judge_refuse(c->j, "fd", r->fd, c->fd->path, "close it before the snapshot",
-			     "is a pipe whose other end is fd %d of the same program", other->rec.fd);
+	if (!is_stdio(c))
+		refuse(c, "is a pipe; only standard input, output and error may be one yet, or one "
+		       "with both ends in the program", "close it before the snapshot");
+	else if (named && judge_other_end(c->model, c->fd))
+		refuse(c, "is a named pipe with both ends in the program",
+		       "close it before the snapshot");
 }
 
 static void judge_anon(const struct fd_case *c)

@@ -106,4 +106,8 @@ bool judge_named(struct judgement *j, const char *thing, int64_t number, const c
 /* Whether a writer of this open file can only make it longer. */
 bool judge_grows_only(const struct ckpt_rec_fd *fd);
 
+/* Another descriptor of the same pipe that has the other end, or both; NULL when there is none. */
+const struct ckpt_model_fd *judge_other_end(const struct ckpt_model *model,
+					    const struct ckpt_model_fd *fd);
+
 #endif

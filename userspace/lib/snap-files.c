@@ -12,9 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "judge.h"
 #include "snap.h"
 #include "util.h"
 
@@ -29,10 +31,17 @@ static bool is_deleted(const struct ckpt_rec_fd *fd)
 	       !(fd->file_flags & O_PATH);
 }
 
+/* Both ends are descriptors of the process: what is in it belongs to the process too. */
+static bool is_own_pipe(const struct ckpt_model *model, const struct ckpt_model_fd *fd)
+{
+	return fd->rec.kind == CKPT_FDK_FIFO && fd->rec.path_flags & CKPT_PATHF_NO_NAME &&
+	       judge_other_end(model, fd);
+}
+
 bool snap_files_wanted(const struct ckpt_model *model)
 {
 	for (size_t i = 0; i < model->nr_fds; i++)
-		if (is_deleted(&model->fds[i].rec))
+		if (is_deleted(&model->fds[i].rec) || is_own_pipe(model, &model->fds[i]))
 			return true;
 	return false;
 }
@@ -55,7 +64,8 @@ bool snap_files_expected(pid_t pid)
 		if (n < (ssize_t)sizeof(mark))
 			continue;
 		target[n] = '\0';
-		found = !strcmp(target + n - strlen(mark), mark);
+		found = !strcmp(target + n - strlen(mark), mark) ||
+			(atoi(de->d_name) > STDERR_FILENO && !strncmp(target, "pipe:", 5));
 	}
 	closedir(dir);
 	return found;
@@ -93,6 +103,78 @@ static int read_deleted(pid_t pid, const struct ckpt_model_fd *fd, struct ckpt_e
 	return ret;
 }
 
+/* The bytes in a pipe, which stay there: tee(2) shares them with a pipe of ours. */
+static int read_pipe(int in, struct buf *content)
+{
+	int n, ours[2], ret = 0;
+
+	if (ioctl(in, FIONREAD, &n))
+		return -errno;
+	if (!n)
+		return 0;
+	if (pipe2(ours, O_CLOEXEC | O_NONBLOCK))
+		return -errno;
+	ret = buf_reserve(content, n);
+	if (!ret && fcntl(ours[1], F_SETPIPE_SZ, fcntl(in, F_GETPIPE_SZ)) < 0)
+		ret = -errno;
+	if (!ret && (tee(in, ours[1], n, SPLICE_F_NONBLOCK) != n ||
+		     read(ours[0], content->data, n) != n))
+		ret = -EIO;
+	if (!ret)
+		content->len = n;
+	close(ours[0]);
+	close(ours[1]);
+	return ret;
+}
+
+static int read_own_pipe(pid_t pid, const struct ckpt_model_fd *fd, struct ckpt_err *err,
+			 struct snap_deleted *d)
+{
+	char path[64];
+	int in, ret;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd->rec.fd);
+	in = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ret = in < 0 ? -errno : read_pipe(in, &d->content);
+	if (in >= 0)
+		close(in);
+	if (ret)
+		ckpt_err_sys(err, ret, "process %d: fd %d (%s) is a pipe and cannot be read",
+			     pid, fd->rec.fd, fd->path ? fd->path : "?");
+	return ret;
+}
+
+/* A pipe's bytes go with the first descriptor of it. */
+static bool have_pipe(const struct ckpt_model *model, size_t n)
+{
+	const struct ckpt_file_id *id = &model->fds[n].rec.id;
+
+	for (size_t i = 0; i < n; i++)
+		if (model->fds[i].rec.kind == CKPT_FDK_FIFO &&
+		    model->fds[i].rec.id.ino == id->ino && model->fds[i].rec.id.dev == id->dev)
+			return true;
+	return false;
+}
+
+static int read_own_pipes(const struct ckpt_model *model, struct ckpt_err *err,
+			  struct snap_files *files)
+{
+	for (size_t i = 0; i < model->nr_fds; i++) {
+		const struct ckpt_model_fd *fd = &model->fds[i];
+		struct snap_deleted *d = &files->deleted[files->nr];
+		int ret;
+
+		if (!is_own_pipe(model, fd) || have_pipe(model, i))
+			continue;
+		ret = read_own_pipe(model->proc.pid, fd, err, d);
+		if (ret)
+			return ret;
+		d->file = fd->rec.file;
+		files->nr += d->content.len != 0;
+	}
+	return 0;
+}
+
 /* Several open files of one inode: its content goes with the first, restore knows. */
 static bool have(const struct ckpt_model *model, size_t n)
 {
@@ -128,7 +210,7 @@ int snap_files_read(const struct ckpt_model *model, struct ckpt_err *err, struct
 		if (ret)
 			return ret;
 	}
-	return 0;
+	return read_own_pipes(model, err, files);
 }
 
 void snap_files_free(struct snap_files *files)
