@@ -199,7 +199,7 @@ class Program:
 
     alive = []
 
-    def __init__(self, argv, cwd, stdin=None, env=None, name=None, preexec=None):
+    def __init__(self, argv, cwd, stdin=None, env=None, name=None, pass_fds=()):
         self.name = name or os.path.basename(argv[0])
         self.cwd = cwd
         self.out = os.path.join(cwd, "stdout")
@@ -209,7 +209,7 @@ class Program:
         with open(stdin or os.devnull, "rb") as i, open(self.out, "wb") as o, \
                 open(self.err, "wb") as e:
             self.popen = subprocess.Popen(argv, cwd=cwd, stdin=i, stdout=o, stderr=e, env=environ,
-                                          preexec_fn=preexec)
+                                          pass_fds=pass_fds)
         self.pid = self.popen.pid
         self.began = time.monotonic()
         Program.alive.append(self)

@@ -16,7 +16,7 @@ import ckpttest as ct
 
 # Descriptors: what the message has to call them.
 DESCRIPTORS = {
-    "pipe": "pipe", "fifo": "pipe|fifo", "unix": "socket", "tcp": "socket", "netlink": "socket",
+    "outside-pipe": "pipe", "packet-pipe": "pipe", "fifo": "pipe|fifo", "unix": "socket", "tcp": "socket", "netlink": "socket",
     "eventfd": "eventfd", "epoll": "epoll", "timerfd": "timerfd", "signalfd": "signalfd",
     "inotify": "inotify", "fanotify": "fanotify", "memfd": "memfd", "userfaultfd": "userfaultfd",
     "pidfd": "pidfd", "perf": "perf", "bpf": "bpf", "mqueue": "mqueue|message queue",
@@ -53,7 +53,13 @@ class Holder:
     """A running `refuse` with these things."""
 
     def __init__(self, things):
-        self.p = ct.Program([ct.prog("refuse"), *things], ct.workdir("refuse"))
+        where, argv = ct.workdir("refuse"), [ct.prog("refuse"), *things]
+        if "outside-pipe" in things:
+            end, self.kept = os.pipe()      # the other end is ours
+            self.p = ct.Program(argv, where, pass_fds=(end,), env={"OUTSIDE_FD": str(end)})
+            os.close(end)
+        else:
+            self.p = ct.Program(argv, where)
         self.p.wait_output(b"ready\n")
         out = self.p.output().decode()
         self.fds = {m[1]: [int(n) for n in m[2].split()]

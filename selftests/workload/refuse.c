@@ -50,13 +50,23 @@ static void *leftover;		/* kept so that a mapping is not optimised away */
 
 /* ---- descriptors ---- */
 
-static int make_pipe(void)
+/* One end of a pipe whose other end the one who started us has; its number is in the environment. */
+static int make_outside_pipe(void)
+{
+	const char *fd = getenv("OUTSIDE_FD");
+
+	return fd ? atoi(fd) : ABSENT;
+}
+
+/* Packets keep their borders, which reading the bytes out would lose. */
+static int make_packet_pipe(void)
 {
 	int p[2];
 
-	if (pipe(p))
+	if (pipe2(p, O_DIRECT))
 		return ABSENT;
-	must(write(p[1], "kept", 4));
+	must(write(p[1], "one", 3));
+	must(write(p[1], "two", 3));
 	second_fd = p[1];
 	return p[0];
 }
@@ -408,7 +418,8 @@ static const struct thing {
 	const char *name;
 	int (*make)(void);
 } things[] = {
-	{ "pipe", make_pipe }, { "fifo", make_fifo }, { "unix", make_unix }, { "tcp", make_tcp },
+	{ "outside-pipe", make_outside_pipe }, { "packet-pipe", make_packet_pipe },
+	{ "fifo", make_fifo }, { "unix", make_unix }, { "tcp", make_tcp },
 	{ "netlink", make_netlink }, { "eventfd", make_eventfd }, { "epoll", make_epoll },
 	{ "timerfd", make_timerfd }, { "signalfd", make_signalfd }, { "inotify", make_inotify },
 	{ "fanotify", make_fanotify }, { "memfd", make_memfd }, { "io_uring", make_io_uring },
