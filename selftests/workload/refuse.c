@@ -67,8 +67,7 @@ static int make_packet_pipe(void)
 		return ABSENT;
 	must(write(p[1], "one", 3));
 	must(write(p[1], "two", 3));
-	second_fd = p[1];
-	return p[0];
+	return p[1];		/* the mode is the writing end's */
 }
 
 static int make_fifo(void)
