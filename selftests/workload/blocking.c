@@ -17,7 +17,8 @@
 #include "blocking.h"
 
 #define MAX_SEATS	96
-#define EARLY_NS	(10 * NSEC_PER_MSEC)	/* socket timeouts count in jiffies */
+/* Socket timeouts count in jiffies, which lag behind the clock where a virtual machine is starved. */
+#define EARLY_NS	(100 * NSEC_PER_MSEC)
 
 static struct seat seats[MAX_SEATS];
 static struct seat *seat_of_signal[128];
