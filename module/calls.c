@@ -9,7 +9,8 @@
  *
  * Left asleep: waits that are all or nothing (the call sleeps only as long as it
  * has moved no byte, taken no message, acquired nothing), without a relative timeout
- * the kernel would hand back.
+ * the kernel would hand back. Of these some may be woken as well, unseen: where the
+ * kernel begins the call anew by itself (-ERESTARTSYS and its kin, signal(7)).
  *
  * Woken, by TIF_NOTIFY_SIGNAL, which is not a signal and runs no handler:
  *  - calls that may have moved bytes: the kernel then returns the exact short
@@ -53,15 +54,28 @@ enum channel {
 struct probe {
 	unsigned int fd;
 	enum channel channel;
+	bool read_restarts;	/* a wake-up while nothing moved is not seen */
+	bool write_restarts;
 };
 
-static enum channel classify_socket(struct socket *sock)
+/* sock_intr_errno(): with a timeout it is EINTR. Other families have ways of their own. */
+static bool sleep_restarts(struct sock *sk, long timeout)
 {
-	if (sock->type != SOCK_STREAM)
-		return CHANNEL_DATAGRAM;
-	if (sock->sk && READ_ONCE(sock->sk->sk_rcvlowat) > 1)
-		return CHANNEL_LOW_WATER;
-	return CHANNEL_STREAM;
+	return timeout == MAX_SCHEDULE_TIMEOUT &&
+	       (sk->sk_family == AF_UNIX || sk->sk_family == AF_INET || sk->sk_family == AF_INET6);
+}
+
+static void probe_socket(struct probe *probe, struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+
+	probe->channel = sock->type == SOCK_STREAM ? CHANNEL_STREAM : CHANNEL_DATAGRAM;
+	if (!sk)
+		return;
+	if (sock->type == SOCK_STREAM && READ_ONCE(sk->sk_rcvlowat) > 1)
+		probe->channel = CHANNEL_LOW_WATER;
+	probe->read_restarts = sleep_restarts(sk, READ_ONCE(sk->sk_rcvtimeo));
+	probe->write_restarts = sleep_restarts(sk, READ_ONCE(sk->sk_sndtimeo));
 }
 
 /* Under files->file_lock. */
@@ -74,74 +88,106 @@ static int probe_file(const void *data, struct file *file, unsigned int fd)
 	if (fd != probe->fd)
 		return 1;
 	sock = sock_from_file(file);
-	if (sock)
-		probe->channel = classify_socket(sock);
-	else if (S_ISFIFO(inode->i_mode))
+	if (sock) {
+		probe_socket(probe, sock);
+	} else if (S_ISFIFO(inode->i_mode)) {
 		probe->channel = CHANNEL_PIPE;
-	else if (inode->i_sb->s_magic == ANON_INODE_FS_MAGIC)
-		probe->channel = CHANNEL_EVENT;
+		probe->read_restarts = true;
+		probe->write_restarts = true;
+	} else if (inode->i_sb->s_magic == ANON_INODE_FS_MAGIC) {
+		probe->channel = CHANNEL_EVENT;		/* inotify says EINTR */
+	}
 	return 1;
 }
 
-static enum channel channel_of(struct task_struct *task, unsigned long fd)
+static struct probe probe_fd(struct task_struct *task, unsigned long fd)
 {
 	struct probe probe = { .fd = fd, .channel = CHANNEL_OTHER };
 
 	task_lock(task);
 	iterate_fd(task->files, probe.fd, probe_file, &probe);
 	task_unlock(task);
-	return probe.channel;
+	return probe;
 }
 
-static bool read_is_whole(enum channel channel)
+static enum ckpt_call_rest left_alone(bool restarts)
 {
-	return channel != CHANNEL_OTHER && channel != CHANNEL_LOW_WATER;
+	return restarts ? CKPT_CALL_EITHER : CKPT_CALL_LEAVE;
 }
 
-static bool write_is_whole(enum channel channel, size_t len)
+static enum ckpt_call_rest rest_of_read(struct task_struct *task, unsigned long fd)
 {
-	switch (channel) {
+	struct probe probe = probe_fd(task, fd);
+
+	if (probe.channel == CHANNEL_OTHER || probe.channel == CHANNEL_LOW_WATER)
+		return CKPT_CALL_WAKE;
+	return left_alone(probe.read_restarts);
+}
+
+static enum ckpt_call_rest rest_of_recv(struct task_struct *task, unsigned long fd,
+					unsigned long flags)
+{
+	return flags & MSG_WAITALL ? CKPT_CALL_WAKE : rest_of_read(task, fd);
+}
+
+static enum ckpt_call_rest rest_of_write(struct task_struct *task, unsigned long fd, size_t len)
+{
+	struct probe probe = probe_fd(task, fd);
+
+	switch (probe.channel) {
 	case CHANNEL_PIPE:
-		return len <= PIPE_BUF;
+		if (len > PIPE_BUF)
+			return CKPT_CALL_WAKE;
+		break;
 	case CHANNEL_DATAGRAM:
 	case CHANNEL_EVENT:
-		return true;
+		break;
 	default:
-		return false;
+		return CKPT_CALL_WAKE;
 	}
+	return left_alone(probe.write_restarts);
 }
 
-static bool futex_may_stay(const unsigned long *args)
+static enum ckpt_call_rest rest_of_accept(struct task_struct *task, unsigned long fd)
+{
+	return left_alone(probe_fd(task, fd).read_restarts);
+}
+
+static enum ckpt_call_rest rest_of_futex(const unsigned long *args)
 {
 	switch (args[1] & FUTEX_CMD_MASK) {
-	case FUTEX_WAIT:
-		return !args[3];	/* a timeout here is relative */
-	case FUTEX_WAIT_BITSET:
-		return true;		/* here it is absolute */
+	case FUTEX_WAIT:		/* a timeout here is relative */
+		return args[3] ? CKPT_CALL_WAKE : CKPT_CALL_EITHER;
+	case FUTEX_WAIT_BITSET:		/* here it is absolute */
+		return CKPT_CALL_EITHER;
 	default:
-		return false;
+		return CKPT_CALL_WAKE;
 	}
 }
 
-static bool fcntl_may_stay(unsigned long cmd)
+static enum ckpt_call_rest rest_of_fcntl(unsigned long cmd)
 {
-	return cmd == F_SETLKW || cmd == F_OFD_SETLKW;
+	return cmd == F_SETLKW || cmd == F_OFD_SETLKW ? CKPT_CALL_LEAVE : CKPT_CALL_WAKE;
 }
 
-/* With this personality the kernel gives no time back, but EINTR (fs/select.c). */
-static bool keeps_timeout(struct task_struct *task)
+/* With STICKY_TIMEOUTS the kernel gives no time back, but EINTR (fs/select.c). */
+static enum ckpt_call_rest rest_of_select(struct task_struct *task, unsigned long timeout)
 {
-	return task->personality & STICKY_TIMEOUTS;
+	if (task->personality & STICKY_TIMEOUTS)
+		return CKPT_CALL_LEAVE;
+	return timeout ? CKPT_CALL_WAKE : CKPT_CALL_EITHER;
 }
 
 /**
- * ckpt_call_may_stay_asleep - may a sleeper be captured as it is?
+ * ckpt_call_rest - what to do with a sleeper
  * @task: asleep in an interruptible wait
  *
- * Return: true when issuing the call again from its start, with the arguments in
- * its registers, is the same as having slept on; false when it has to be woken.
+ * To capture it as it is, issuing the call again from its start, with the arguments in
+ * its registers, must be the same as having slept on.
+ *
+ * Return: CKPT_CALL_WAKE, CKPT_CALL_EITHER or CKPT_CALL_LEAVE.
  */
-bool ckpt_call_may_stay_asleep(struct task_struct *task)
+enum ckpt_call_rest ckpt_call_rest(struct task_struct *task)
 {
 	struct pt_regs *regs = task_pt_regs(task);
 	unsigned long args[6];
@@ -150,56 +196,58 @@ bool ckpt_call_may_stay_asleep(struct task_struct *task)
 	syscall_get_arguments(task, regs, args);
 
 	switch (nr) {
-	case -1:			/* in a page fault: the instruction runs again */
-	case __NR_epoll_wait:
+	case __NR_epoll_wait:		/* these say EINTR */
 	case __NR_epoll_pwait:
 	case __NR_epoll_pwait2:
 	case __NR_semop:
 	case __NR_semtimedop:
 	case __NR_rt_sigtimedwait:
-	case __NR_rt_sigsuspend:
+	case __NR_io_getevents:
+	case __NR_io_pgetevents:
+	case __NR_rt_sigsuspend:	/* only a signal wakes these */
 	case __NR_pause:
+	case __NR_connect:		/* protocols and file systems differ */
+	case __NR_flock:
+		return CKPT_CALL_LEAVE;
+	case -1:			/* in a page fault: the instruction runs again */
 	case __NR_wait4:
 	case __NR_waitid:
-	case __NR_flock:
 	case __NR_msgsnd:
 	case __NR_msgrcv:
 	case __NR_mq_timedsend:
 	case __NR_mq_timedreceive:
+	case __NR_futex_waitv:
+		return CKPT_CALL_EITHER;
 	case __NR_accept:
 	case __NR_accept4:
-	case __NR_connect:
-	case __NR_futex_waitv:
-	case __NR_io_getevents:
-	case __NR_io_pgetevents:
-		return true;
+		return rest_of_accept(task, args[0]);
 	case __NR_poll:
-		return (int)args[2] < 0;
+		return (int)args[2] < 0 ? CKPT_CALL_EITHER : CKPT_CALL_WAKE;
 	case __NR_ppoll:
-		return !args[2] || keeps_timeout(task);
+		return rest_of_select(task, args[2]);
 	case __NR_select:
 	case __NR_pselect6:
-		return !args[4] || keeps_timeout(task);
+		return rest_of_select(task, args[4]);
 	case __NR_futex:
-		return futex_may_stay(args);
+		return rest_of_futex(args);
 	case __NR_clock_nanosleep:
-		return args[1] & TIMER_ABSTIME;
+		return args[1] & TIMER_ABSTIME ? CKPT_CALL_EITHER : CKPT_CALL_WAKE;
 	case __NR_fcntl:
-		return fcntl_may_stay(args[1]);
+		return rest_of_fcntl(args[1]);
 	case __NR_recvfrom:
-		return !(args[3] & MSG_WAITALL) && read_is_whole(channel_of(task, args[0]));
+		return rest_of_recv(task, args[0], args[3]);
 	case __NR_recvmsg:
-		return !(args[2] & MSG_WAITALL) && read_is_whole(channel_of(task, args[0]));
+		return rest_of_recv(task, args[0], args[2]);
 	case __NR_read:
 	case __NR_readv:
-		return read_is_whole(channel_of(task, args[0]));
+		return rest_of_read(task, args[0]);
 	case __NR_write:
-		return write_is_whole(channel_of(task, args[0]), args[2]);
+		return rest_of_write(task, args[0], args[2]);
 	case __NR_writev:
 	case __NR_sendto:
 	case __NR_sendmsg:
-		return write_is_whole(channel_of(task, args[0]), SIZE_MAX);
+		return rest_of_write(task, args[0], SIZE_MAX);
 	default:
-		return false;
+		return CKPT_CALL_WAKE;
 	}
 }

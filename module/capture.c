@@ -6,7 +6,9 @@
  * copy-on-write, arming of the rest. Then the question: did nobody move? A sleeper
  * whose call completed meanwhile has parked, or is about to, with other registers, and
  * perhaps bytes in memory that came before or after our reference: everything is taken
- * again. After a few tries nobody is left asleep, so that the last one must succeed.
+ * again. It ends, since one that has parked cannot wake a second time. After a few tries
+ * those sleepers are woken that do not notice; the others are never, whatever it takes:
+ * when the freeze's time is over, the capture fails.
  *
  * The same loop brings in pages that were swapped out between the preparation and the
  * freeze.
@@ -27,9 +29,10 @@
 #include "trace.h"
 #include "why.h"
 
-/* Sleepers may spoil this many captures; then they are woken. */
+/* Sleepers may spoil this many captures; then those are woken that may be. */
 #define SLEEPER_TRIES	3
-#define MAX_TRIES	8
+/* And this many, however long one takes. */
+#define MIN_TRIES	8
 
 /* What a thread's records take: extended registers make up most of it. */
 #define STATE_PER_THREAD	(8 << 10)
@@ -119,6 +122,7 @@ int ckpt_capture(struct ckpt_picture *picture, struct ckpt_frozen *frozen,
 		 const struct ckpt_identities *ids, struct ckpt_why *why)
 {
 	struct mm_struct *mm = ckpt_frozen_mm(frozen);
+	ktime_t deadline = ckpt_freeze_deadline(frozen);
 	int ret;
 
 	picture->records.ids = ids;
@@ -136,7 +140,7 @@ int ckpt_capture(struct ckpt_picture *picture, struct ckpt_frozen *frozen,
 			return ret;
 		if (!ret && ckpt_freeze_steady(frozen))
 			break;
-		if (picture->retries == MAX_TRIES)
+		if (picture->retries >= MIN_TRIES && ktime_after(ktime_get(), deadline))
 			return ckpt_because(why, CKPT_REASON_UNSTEADY, 0, -EAGAIN);
 		reset(picture);
 		if (ret) {

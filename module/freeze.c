@@ -344,8 +344,21 @@ static bool is_resting(struct ckpt_thread *thread, int state)
 	return switches_of(thread->task) == switches && switches == thread->switches;
 }
 
+static bool has_to_wake(struct task_struct *task, bool wake_more)
+{
+	switch (ckpt_call_rest(task)) {
+	case CKPT_CALL_WAKE:
+		return true;
+	case CKPT_CALL_EITHER:
+		return wake_more;
+	case CKPT_CALL_LEAVE:
+		return false;
+	}
+	return false;
+}
+
 /* Is this thread still, now? Moves it on if it is not. */
-static bool settle_thread(struct ckpt_thread *thread, bool wake_all)
+static bool settle_thread(struct ckpt_thread *thread, bool wake_more)
 {
 	int state = state_of(thread);
 	int rest;
@@ -357,7 +370,7 @@ static bool settle_thread(struct ckpt_thread *thread, bool wake_all)
 	case CKPT_THREAD_PARKED:
 		return is_parked(thread);
 	case CKPT_THREAD_ASLEEP:
-		if (!wake_all && is_resting(thread, state))
+		if (!wake_more && is_resting(thread, state))
 			return true;
 		break;
 	case CKPT_THREAD_HALTED:
@@ -370,8 +383,7 @@ static bool settle_thread(struct ckpt_thread *thread, bool wake_all)
 	/* As in is_resting(): count first, then state. */
 	smp_rmb();
 	rest = rest_state(thread->task);
-	if (rest == CKPT_THREAD_ASLEEP &&
-	    (wake_all || !ckpt_call_may_stay_asleep(thread->task))) {
+	if (rest == CKPT_THREAD_ASLEEP && has_to_wake(thread->task, wake_more)) {
 		if (!thread->nudged) {
 			thread->nudged = true;
 			queue_on(thread, &thread->nudge, TWA_SIGNAL);
@@ -385,7 +397,7 @@ static bool settle_thread(struct ckpt_thread *thread, bool wake_all)
 }
 
 /* The number of threads that are not still. */
-static unsigned int settle_all(struct ckpt_frozen *frozen, bool wake_all,
+static unsigned int settle_all(struct ckpt_frozen *frozen, bool wake_more,
 			       struct ckpt_thread **ret_busy)
 {
 	struct ckpt_thread *thread;
@@ -393,7 +405,7 @@ static unsigned int settle_all(struct ckpt_frozen *frozen, bool wake_all,
 
 	ckpt_freeze_hold(frozen);
 	list_for_each_entry(thread, &frozen->threads, link) {
-		if (settle_thread(thread, wake_all))
+		if (settle_thread(thread, wake_more))
 			continue;
 		*ret_busy = thread;
 		busy++;
@@ -423,7 +435,7 @@ static unsigned int count_left(struct ckpt_frozen *frozen)
 	return nr;
 }
 
-static int settle(struct ckpt_frozen *frozen, bool wake_all, struct ckpt_why *why)
+static int settle(struct ckpt_frozen *frozen, bool wake_more, struct ckpt_why *why)
 {
 	struct ckpt_thread *busy = NULL;
 	u64 pause = POLL_MIN_NS;
@@ -431,7 +443,7 @@ static int settle(struct ckpt_frozen *frozen, bool wake_all, struct ckpt_why *wh
 	int new;
 
 	for (;;) {
-		nr = settle_all(frozen, wake_all, &busy);
+		nr = settle_all(frozen, wake_more, &busy);
 		/*
 		 * In this order: a thread may have made another one before it came to
 		 * rest. When all we know are still, those we find are all there are.
@@ -577,18 +589,27 @@ int ckpt_freeze_begin(struct task_struct *leader, unsigned int timeout_ms,
 }
 
 /**
+ * ckpt_freeze_deadline - until when a capture that begins now may take
+ * @frozen: frozen, perhaps for long
+ */
+ktime_t ckpt_freeze_deadline(struct ckpt_frozen *frozen)
+{
+	return ktime_add_ms(ktime_get(), frozen->timeout_ms);
+}
+
+/**
  * ckpt_freeze_resettle - bring to rest again who woke in the window
  * @frozen: frozen
- * @wake_all: wake every sleeper, so that nobody can wake by himself any more
+ * @wake_more: wake also those sleepers who need not be woken but may be
  * @why: the reason, on error
  */
-int ckpt_freeze_resettle(struct ckpt_frozen *frozen, bool wake_all, struct ckpt_why *why)
+int ckpt_freeze_resettle(struct ckpt_frozen *frozen, bool wake_more, struct ckpt_why *why)
 {
 	int ret;
 
 	/* The target may have been frozen for long; this is another wait. */
-	frozen->deadline = ktime_add_ms(ktime_get(), frozen->timeout_ms);
-	ret = settle(frozen, wake_all, why);
+	frozen->deadline = ckpt_freeze_deadline(frozen);
+	ret = settle(frozen, wake_more, why);
 	return ret ?: check_still(frozen, why);
 }
 
@@ -638,8 +659,9 @@ u64 ckpt_freeze_end(struct ckpt_frozen *frozen)
 	u64 pause_ns;
 
 	WRITE_ONCE(frozen->ended, true);
-	wake_up_all(&frozen->thaw);
+	/* Before the wake-up: those who wake may run at once, in our place. */
 	pause_ns = ckpt_freeze_age_ns(frozen);
+	wake_up_all(&frozen->thaw);
 	WRITE_ONCE(frozen->pause->ns, pause_ns);
 
 	list_for_each_entry(thread, &frozen->threads, link) {

@@ -2,6 +2,7 @@
 #ifndef _CKPT_FREEZE_H
 #define _CKPT_FREEZE_H
 
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/refcount.h>
 #include <linux/sched.h>
@@ -61,7 +62,8 @@ struct ckpt_freeze_stats {
 
 int ckpt_freeze_begin(struct task_struct *leader, unsigned int timeout_ms,
 		      struct ckpt_why *why, struct ckpt_frozen **ret_frozen);
-int ckpt_freeze_resettle(struct ckpt_frozen *frozen, bool wake_all, struct ckpt_why *why);
+ktime_t ckpt_freeze_deadline(struct ckpt_frozen *frozen);
+int ckpt_freeze_resettle(struct ckpt_frozen *frozen, bool wake_more, struct ckpt_why *why);
 bool ckpt_freeze_steady(struct ckpt_frozen *frozen);
 bool ckpt_freeze_hold(struct ckpt_frozen *frozen);
 void ckpt_freeze_release(struct ckpt_frozen *frozen);

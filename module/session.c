@@ -120,11 +120,13 @@ static int do_thaw(struct ckpt_call *call)
 
 static int capture_state(struct ckpt_session *session)
 {
+	ktime_t deadline = ckpt_freeze_deadline(session->frozen);
 	struct ckpt_why why = CKPT_WHY_INIT;
 	unsigned int tries;
 	int ret;
 
-	for (tries = 0; tries < 8; tries++) {
+	/* As ckpt_capture() does, without the memory. */
+	for (tries = 0; tries < 8 || ktime_before(ktime_get(), deadline); tries++) {
 		ckpt_records_reset(&session->records);
 		session->records.ids = &session->ids;
 		ret = ckpt_state_capture(&session->records, session->frozen, NULL);

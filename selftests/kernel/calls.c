@@ -9,6 +9,7 @@
 #include <linux/aio_abi.h>
 #include <linux/futex.h>
 #include <mqueue.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -28,6 +29,7 @@
 
 #define BIG	(1 << 20)
 #define LONG_S	100000
+#define RESTLESS	24
 
 /* Seen by test and target. */
 struct call {
@@ -602,6 +604,32 @@ static void blocked(struct target *me, void *arg)
 		pause();
 }
 
+/* Wakes by itself again and again, each time after another while. */
+static void *restless(void *arg)
+{
+	int fd = must(epoll_create1(EPOLL_CLOEXEC));
+	struct epoll_event e;
+	unsigned int seed = (unsigned long)arg;
+
+	for (;;) {
+		if (epoll_wait(fd, &e, 1, 1 + rand_r(&seed) % 40))
+			give_up("epoll_wait of nothing: %s", strerror(errno));
+	}
+	return NULL;
+}
+
+static void blocked_among_restless(struct target *me, void *arg)
+{
+	pthread_t thread;
+	long i;
+
+	for (i = 0; i < RESTLESS; i++) {
+		if (pthread_create(&thread, NULL, restless, (void *)i))
+			give_up("a thread cannot be made");
+	}
+	blocked(me, arg);
+}
+
 /* Asleep in user space's own call, and not on the way there. */
 static bool is_in_call(pid_t pid)
 {
@@ -671,6 +699,33 @@ TEST_F(call, does_not_notice_a_freeze)
 			fprintf(stderr, "# returned %ld, errno %d\n", self->call->ret,
 				self->call->err);
 	}
+}
+
+/*
+ * Captures are spoiled by sleepers that wake, so some are taken over and over, and in the end all
+ * those are woken that may be: not this one, if it would see it.
+ */
+TEST_F(call, does_not_notice_that_others_wake_in_the_freeze)
+{
+	int i, spoiled = 0, rounds = 3;
+
+	target_kill(&self->target);
+	self->call->returned = 0;
+	target_start(&self->target, blocked_among_restless, self->call);
+	ASSERT_TRUE(wait_until(is_in_call(self->target.pid)));
+	for (i = 0; i < 100 * rounds && spoiled < rounds && !self->call->returned; i++) {
+		int fd = snap_ready(self->target.pid, 0);
+
+		/* after three tries others are woken too */
+		spoiled += stats(fd).out_retries > 3;
+		close(fd);
+	}
+	if (variant->outcome == SHORT)
+		return;
+	EXPECT_EQ(rounds, spoiled);
+	EXPECT_EQ(0, self->call->returned)
+		fprintf(stderr, "# returned %ld, errno %d\n", self->call->ret, self->call->err);
+	EXPECT_EQ(0, waitpid(self->target.pid, NULL, WNOHANG));
 }
 
 /* What the record says of it: the restored thread issues the same call again. */
