@@ -276,19 +276,19 @@ static void setup_tty(struct seat *s)
 }
 
 const struct kind file_kinds[] = {
-	{ "read of an empty pipe", false, false, setup_pipe, take_byte, serve_byte },
-	{ "write of 1 MiB to a full pipe", false, false, setup_pipe, block_write_big,
+	{ "read of an empty pipe", true, false, setup_pipe, take_byte, serve_byte },
+	{ "write of 1 MiB to a full pipe", true, false, setup_pipe, block_write_big,
 	  serve_read_big },
-	{ "splice from an empty pipe", false, false, setup_pipe, block_splice, serve_byte },
+	{ "splice from an empty pipe", true, false, setup_pipe, block_splice, serve_byte },
 	{ "eventfd", false, false, setup_eventfd, block_eventfd, serve_eventfd },
 	{ "timerfd", false, false, setup_timerfd, block_timerfd },
 	{ "inotify", false, false, setup_inotify, block_inotify, serve_inotify },
 	{ "epoll_wait", false, false, setup_epoll, block_epoll, serve_byte },
 	{ "epoll_wait with timeout", false, false, setup_epoll, block_epoll_timeout },
 	{ "epoll_pwait with a mask", false, false, setup_epoll, block_epoll_mask },
-	{ "poll of a pipe", false, false, setup_pipe, block_poll_infinite, serve_byte },
-	{ "poll of a pipe with timeout", false, false, setup_pipe, block_poll_timeout },
-	{ "select of a pipe", false, false, setup_pipe, block_select_infinite, serve_byte },
+	{ "poll of a pipe", true, false, setup_pipe, block_poll_infinite, serve_byte },
+	{ "poll of a pipe with timeout", true, false, setup_pipe, block_poll_timeout },
+	{ "select of a pipe", true, false, setup_pipe, block_select_infinite, serve_byte },
 	{ "open of a fifo", false, false, setup_fifo, block_open_fifo, serve_open_fifo },
 	{ "read of a terminal", false, false, setup_tty, take_byte, serve_byte },
 	{ NULL }

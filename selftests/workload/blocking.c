@@ -2,8 +2,8 @@
 /*
  * blocking [ROUNDS] [HOLD_MS] [OUTSIDE] - one thread in each kind of blocking call
  *
- * Called as blocking-restorable it takes only the calls that need no pipe, socket, System V IPC or
- * child.  OUTSIDE is a file which somebody else holds a POSIX lock on; one thread waits for it.
+ * Called as blocking-restorable it takes only the calls that need no socket, event descriptor,
+ * System V IPC or child.  OUTSIDE is a file which somebody else holds a POSIX lock on; one thread waits for it.
  *
  * A round: the conductor opens it, every thread enters its call, and after HOLD_MS the conductor
  * serves the calls that wait for something one by one; the others end by their timeouts, as often as
