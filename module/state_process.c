@@ -24,6 +24,7 @@
 #include <net/net_namespace.h>
 #include <asm/mmu_context.h>
 #include <asm/fpu/xcr.h>
+#include <asm/fpu/xstate.h>
 
 #include "compat/compat.h"
 #include "freeze.h"
@@ -31,12 +32,25 @@
 #include "state.h"
 #include "target.h"
 
-static void add_system(struct ckpt_records *r)
+/* How far the target's clocks are ahead of the machine's: by a restore after a reboot, say. */
+static struct timens_offsets clock_offsets(struct task_struct *task)
 {
+	struct timens_offsets offsets = {};
+
+	task_lock(task);
+	if (task->nsproxy && task->nsproxy->time_ns)
+		offsets = task->nsproxy->time_ns->offsets;
+	task_unlock(task);
+	return offsets;
+}
+
+static void add_system(struct ckpt_records *r, struct task_struct *leader)
+{
+	struct timens_offsets offsets = clock_offsets(leader);
 	struct ckpt_rec_system rec = {
 		.realtime_ns = ktime_get_real_ns(),
-		.monotonic_ns = ktime_get_ns(),
-		.boottime_ns = ktime_get_boottime_ns(),
+		.monotonic_ns = ktime_get_ns() + timespec64_to_ns(&offsets.monotonic),
+		.boottime_ns = ktime_get_boottime_ns() + timespec64_to_ns(&offsets.boottime),
 		.xfeatures = boot_cpu_has(X86_FEATURE_XSAVE) ? xgetbv(XCR_XFEATURE_ENABLED_MASK) : 0,
 		.page_size = PAGE_SIZE,
 	};
@@ -91,6 +105,14 @@ static u64 mm_state_flags(struct mm_struct *mm)
 	return flags;
 }
 
+/* Registers a process has to ask for: all its threads may use them then. */
+static u64 fpu_flags(struct task_struct *leader)
+{
+	u64 allowed = READ_ONCE(ckpt_task_fpu(leader)->perm.__state_perm);
+
+	return allowed & XFEATURE_MASK_USER_DYNAMIC ? CKPT_PROC_XCOMP : 0;
+}
+
 static u64 signal_flags(struct signal_struct *sig)
 {
 	u64 flags = 0;
@@ -130,7 +152,7 @@ static void add_process(struct ckpt_records *r, struct ckpt_frozen *frozen, u32 
 	struct signal_struct *sig = leader->signal;
 	struct ckpt_rec_proc rec = {
 		.flags = signal_flags(sig) | dumpable_flags(leader) |
-			 mm_state_flags(ckpt_frozen_mm(frozen)),
+			 fpu_flags(leader) | mm_state_flags(ckpt_frozen_mm(frozen)),
 		.start_boottime_ns = leader->start_boottime,
 		.nr_threads = threads,
 		.personality = leader->personality,
@@ -181,7 +203,7 @@ void ckpt_state_process(struct ckpt_records *r, struct ckpt_frozen *frozen)
 	struct ckpt_freeze_stats stats;
 
 	ckpt_frozen_stats(frozen, &stats);
-	add_system(r);
+	add_system(r, ckpt_frozen_leader(frozen));
 	add_process(r, frozen, stats.threads);
 	add_rlimits(r, ckpt_frozen_leader(frozen));
 }

@@ -25,6 +25,7 @@
 #include <linux/shrinker.h>
 #include <linux/signal_types.h>
 #include <linux/slab.h>
+#include <asm/fpu/types.h>
 #include <uapi/linux/ckpt.h>
 
 #define CKPT_KERNEL_BEFORE(major, minor) \
@@ -348,6 +349,16 @@ static inline u64 ckpt_mm_odd_flags(struct mm_struct *mm)
 		flags |= CKPT_PROC_KSM_ALL;
 #endif
 	return flags;
+}
+
+/* 6.16: a task's floating point state is found by a function. */
+static inline struct fpu *ckpt_task_fpu(struct task_struct *task)
+{
+#if CKPT_KERNEL_BEFORE(6, 16)
+	return &task->thread.fpu;
+#else
+	return x86_task_fpu(task);
+#endif
 }
 
 /*

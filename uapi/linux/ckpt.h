@@ -536,6 +536,7 @@ struct ckpt_rec_system {
 #define CKPT_PROC_KEYRINGS	(1ULL << 21)	/* has process or thread keyrings */
 #define CKPT_PROC_MDWE		(1ULL << 22)	/* PR_SET_MDWE */
 #define CKPT_PROC_KSM_ALL	(1ULL << 23)	/* PR_SET_MEMORY_MERGE */
+#define CKPT_PROC_XCOMP		(1ULL << 24)	/* may use AMX (ARCH_REQ_XCOMP_PERM) */
 
 /**
  * struct ckpt_rec_proc - the process

@@ -186,6 +186,8 @@ static const struct judge_flag proc_flags[] = {
 	{ CKPT_PROC_KEYRINGS, "has keyrings of its own", NULL },
 	{ CKPT_PROC_MDWE, "forbids new executable memory (PR_SET_MDWE)", NULL },
 	{ CKPT_PROC_KSM_ALL, "has all of its memory merged (PR_SET_MEMORY_MERGE)", NULL },
+	{ CKPT_PROC_XCOMP, "has asked for AMX registers (ARCH_REQ_XCOMP_PERM)",
+	  "run it on code that does without" },
 	{ }
 };
 
@@ -201,8 +203,8 @@ static void judge_namespaces(const struct ckpt_rec_proc *p, struct judgement *j)
 	} ns[] = {
 		{ "mnt", p->mnt_ns }, { "pid", p->pid_ns }, { "net", p->net_ns },
 		{ "uts", p->uts_ns }, { "ipc", p->ipc_ns }, { "user", p->user_ns },
-		{ "cgroup", p->cgroup_ns }, { "time", p->time_ns },
-	};
+		{ "cgroup", p->cgroup_ns },
+	};	/* another time namespace is no obstacle: the clocks are in the records */
 
 	for (size_t i = 0; i < sizeof(ns) / sizeof(*ns); i++) {
 		char link[64];
