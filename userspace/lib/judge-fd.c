@@ -16,6 +16,7 @@
 #include "judge.h"
 
 #define STDIO_MAX	2
+#define PIDFS_MAGIC	0x50494446	/* linux/magic.h */
 
 /* One descriptor, and what it is judged against. */
 struct fd_case {
@@ -97,6 +98,10 @@ static void judge_named_file(const struct fd_case *c)
 
 	if (c->fd->path && !strncmp(c->fd->path, "/memfd:", 7)) {
 		refuse(c, "is a memfd, which is not supported yet", "close it before the snapshot");
+		return;
+	}
+	if (r->id.fs_magic == PIDFS_MAGIC) {	/* since Linux 6.9 */
+		refuse(c, "is a pidfd, which is not supported yet", "close it before the snapshot");
 		return;
 	}
 	if (pseudo) {
