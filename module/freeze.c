@@ -51,6 +51,7 @@
 #include <asm/syscall.h>
 
 #include "calls.h"
+#include "compat/compat.h"
 #include "counters.h"
 #include "freeze.h"
 #include "symbols.h"
@@ -272,7 +273,7 @@ static unsigned long switches_of(struct task_struct *task)
 static bool off_cpu(struct task_struct *task)
 {
 	/* Pairs with finish_task(): once off the processor, registers are in memory. */
-	return !READ_ONCE(task->on_rq) && !smp_load_acquire(&task->on_cpu);
+	return !ckpt_task_is_runnable(task) && !smp_load_acquire(&task->on_cpu);
 }
 
 static int state_of(struct ckpt_thread *thread)

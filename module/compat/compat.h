@@ -351,13 +351,23 @@ static inline u64 ckpt_mm_odd_flags(struct mm_struct *mm)
 	return flags;
 }
 
-/* 6.16: a task's floating point state is found by a function. */
+/* 6.12: one that went to sleep may stay in its run queue for a while (delayed dequeue). */
+static inline bool ckpt_task_is_runnable(struct task_struct *task)
+{
+#if CKPT_KERNEL_BEFORE(6, 12)
+	return READ_ONCE(task->on_rq);
+#else
+	return READ_ONCE(task->on_rq) && !READ_ONCE(task->se.sched_delayed);
+#endif
+}
+
+/* 6.16: a task's floating point state lies behind it; x86_task_fpu() may not be exported. */
 static inline struct fpu *ckpt_task_fpu(struct task_struct *task)
 {
 #if CKPT_KERNEL_BEFORE(6, 16)
 	return &task->thread.fpu;
 #else
-	return x86_task_fpu(task);
+	return (struct fpu *)(task + 1);
 #endif
 }
 
