@@ -15,7 +15,9 @@
 VERSION := 0.1.0
 SOVERSION := 0
 
-KVER ?= $(notdir $(patsubst %/build,%,$(lastword $(shell ls -d /lib/modules/*/build 2>/dev/null | sort -V))))
+# The newest with headers; one for real time only if it is asked for.
+KVER ?= $(notdir $(patsubst %/build,%,$(lastword $(shell ls -d /lib/modules/*/build 2>/dev/null | \
+	grep -v -e -rt- -e -cloud- | sort -V))))
 KDIR ?= /lib/modules/$(KVER)/build
 VM_KERNEL ?=
 PREFIX ?= /usr/local
@@ -53,6 +55,7 @@ help:
 	@echo "make demo        snapshot, kill and restore a real program in a VM"
 	@echo "make check       all tests, in a VM, with small counts"
 	@echo "make check-full  the same with full counts"
+	@echo "make check-matrix  kernel and program tests on every kernel of tools/kernels"
 	@echo "make bench       benchmarks, in a VM"
 	@echo "make style       checkpatch, sparse, header and size rules"
 	@echo "make install     to DESTDIR ($(DESTDIR)) and PREFIX ($(PREFIX))"
@@ -72,15 +75,22 @@ deps:
 # makes in one tree apart.
 
 KMOD := $(B)/kmod/$(KVER)
+# Headers of a later suite are in a chroot with its compiler (tools/fetch-kernel).
+CHROOT := $(if $(wildcard $(KDIR)/Makefile),,$(firstword $(patsubst %/lib/modules/$(KVER),%, \
+	$(wildcard $(abspath $(CACHE))/chroot/*/lib/modules/$(KVER)))))
+KMAKE = $(if $(CHROOT),tools/in-chroot $(CHROOT) make -j2 $(if $(filter 0,$(V)),-s),$(MAKE))
 MODULE_SRC := $(shell find module uapi -name '*.[chS]' -o -name Kbuild 2>/dev/null) Kbuild
 
 module: $(B)/ckpt.ko
-$(B)/ckpt.ko: $(KMOD)/module/ckpt.ko
-	$(Q)cp $< $@.tmp && mv $@.tmp $@
+$(B)/ckpt.ko: $(KMOD)/module/ckpt.ko FORCE
+	$(Q)cmp -s $< $@ || { cp $< $@.tmp && mv $@.tmp $@; }
+
+# Of a kernel other than the default one; selftests/run takes it from there.
+kmod: $(KMOD)/module/ckpt.ko
 
 $(KMOD)/module/ckpt.ko: $(MODULE_SRC) $(KMOD)/.list | check-kver
 	$(call say,KBUILD $@)
-	$(Q)flock $(KMOD)/.lock $(MAKE) -C $(KDIR) M=$(CURDIR)/$(KMOD) CKPT_VERSION=$(VERSION) KCFLAGS=-Werror V=$(V) modules
+	$(Q)flock $(KMOD)/.lock $(KMAKE) -C $(KDIR) M=$(CURDIR)/$(KMOD) CKPT_VERSION=$(VERSION) KCFLAGS=-Werror V=$(V) modules
 	$(Q)test -e $@ && touch $@
 
 # Changes when files come or go.
@@ -94,7 +104,7 @@ $(KMOD)/.list: FORCE
 		echo '$(KDIR) $(MODULE_SRC)' >$@; }
 
 check-kver:
-	@test -e "$(KDIR)/Makefile" || { \
+	@test -n "$(CHROOT)" -o -e "$(KDIR)/Makefile" || { \
 		echo "no kernel headers at $(KDIR): run make deps, or set KVER or KDIR" >&2; exit 1; }
 
 # ---- userspace -------------------------------------------------------------------------------
@@ -180,6 +190,9 @@ demo: deps all
 check: deps all
 	$(Q)selftests/run $(if $(VM_KERNEL),-k $(VM_KERNEL)) $(if $(filter-out 0,$(V)),-v) $(T)
 
+check-matrix: deps all
+	$(Q)selftests/matrix $(T)
+
 check-full:
 	$(Q)CKPT_FULL=1 $(MAKE) check
 
@@ -226,7 +239,7 @@ distclean:
 	$(Q)rm -rf $(B)
 
 FORCE:
-.PHONY: all help deps module userspace tests check-kver demo check check-full bench style install clean \
+.PHONY: all help deps module kmod userspace tests check-kver demo check check-matrix check-full bench style install clean \
 	distclean print-kdir print-cflags FORCE $(OWN_MAKE:%=test-%)
 .DELETE_ON_ERROR:
 .SUFFIXES:
