@@ -273,8 +273,30 @@ static int take_file_locks(struct restore *rs)
 	return 0;
 }
 
+/*
+ * A POSIX lock belongs to process and inode, not to a descriptor; but a write
+ * lock is asked for by one that may write, a read lock by one that may read.
+ * The recorded one is any of the inode.
+ */
+static int posix_lock_fd(const struct restore *rs, const struct ckpt_rec_lock *l)
+{
+	const uint32_t unfit = l->type == F_WRLCK ? O_RDONLY : O_WRONLY;
+	const struct ckpt_model *m = rs->m;
+	const struct ckpt_model_fd *any = ckpt_model_fd(m, l->fd);
+
+	for (size_t i = 0; i < m->nr_fds; i++) {
+		const struct ckpt_rec_fd *f = &m->fds[i].rec;
+
+		if (f->id.dev == any->rec.id.dev && f->id.ino == any->rec.id.ino &&
+		    !(f->file_flags & O_PATH) && (f->file_flags & O_ACCMODE) != unfit)
+			return f->fd;
+	}
+	return l->fd;
+}
+
 static int take_posix_lock(struct restore *rs, const struct ckpt_rec_lock *l)
 {
+	const uint64_t fd = (uint64_t)posix_lock_fd(rs, l);
 	struct remote *r = leader(rs);
 	struct flock fl;
 	long ret;
@@ -284,12 +306,12 @@ static int take_posix_lock(struct restore *rs, const struct ckpt_rec_lock *l)
 	e = remote_write(r, rs->err, r->scratch, &fl, sizeof(fl));
 	if (!e)
 		e = remote_try(r, rs->err, SYS_fcntl,
-			       REMOTE_ARGS((uint64_t)l->fd, F_SETLK, r->scratch), &ret);
+			       REMOTE_ARGS(fd, F_SETLK, r->scratch), &ret);
 	if (e || !ret)
 		return e;
 	fl.l_pid = 0;
 	if (!remote_try(r, rs->err, SYS_fcntl,
-			REMOTE_ARGS((uint64_t)l->fd, F_GETLK, r->scratch), &(long){ 0 }))
+			REMOTE_ARGS(fd, F_GETLK, r->scratch), &(long){ 0 }))
 		remote_read(r, rs->err, r->scratch, &fl, sizeof(fl));
 	return lock_failed(rs, l, (int)ret, fl.l_pid);
 }
