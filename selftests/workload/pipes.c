@@ -3,7 +3,8 @@
  * pipes [ROUNDS] - pipes both of whose ends the program has
  *
  * One lies still with bytes in it, one is empty and non-blocking (the wake-up pipe of an event loop),
- * one was made larger and is full, one has its ends several times over. And four threads stream
+ * one was made larger and is full, one was made larger and is half empty, one smaller, one has its ends
+ * several times over. And four threads stream
  * numbers: through a pipe, reader slower than writer, so that it is full most of the time; and through
  * another the other way round. Every byte is checked. Output is the same in every run.
  */
@@ -16,8 +17,9 @@
 
 #define BLOCK	(100 * 1024)	/* more than a pipe takes at once, and no multiple of a page */
 #define LARGE	(256 * 1024)
+#define PAGE	4096
 
-static int still[2], wake[2], large[2], twin[2], full[2], empty[2];
+static int still[2], wake[2], large[2], half[2], small[2], twin[2], full[2], empty[2];
 static int twin_again;
 static long rounds;
 
@@ -38,6 +40,24 @@ static void write_large(void)
 		die("the large pipe takes less than it should");
 }
 
+/* A non-blocking pipe takes @n bytes. */
+static void take(const int *p, int n)
+{
+	unsigned char page[PAGE] = { 0 };
+
+	for (; n > 0; n -= PAGE)
+		if (must(write(p[1], page, PAGE)) != PAGE)
+			die("a pipe takes less than it should");
+}
+
+/* And then no more. */
+static void take_rest(const int *p, int n)
+{
+	take(p, n);
+	if (write(p[1], "x", 1) != -1 || errno != EAGAIN)
+		die("a pipe takes more than %d bytes", n);
+}
+
 static void set_up(void)
 {
 	must(pipe(still));
@@ -46,6 +66,11 @@ static void set_up(void)
 	must(pipe(large));
 	must(fcntl(large[1], F_SETPIPE_SZ, LARGE));
 	write_large();
+	must(pipe2(half, O_NONBLOCK));
+	must(fcntl(half[1], F_SETPIPE_SZ, LARGE));
+	take(half, LARGE / 2);
+	must(pipe2(small, O_NONBLOCK));
+	must(fcntl(small[1], F_SETPIPE_SZ, PAGE));
 	must(pipe(twin));
 	twin_again = must(fcntl(twin[1], F_DUPFD_CLOEXEC, 50));
 	must(pipe(full));
@@ -76,6 +101,9 @@ static void check_still(void)
 		if (buf[i] != byte_at(i))
 			die("byte %d of the large pipe is wrong", i);
 	write_large();			/* it still takes that much at once */
+
+	take_rest(half, LARGE / 2);
+	take_rest(small, PAGE);
 
 	must(write(twin_again, "t", 1));
 	must(close(twin_again));

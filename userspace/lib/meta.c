@@ -63,11 +63,23 @@ int meta_files_add(struct meta_files *m, const struct meta_file *file)
 	return 0;
 }
 
+int meta_files_add_pipe(struct meta_files *m, const struct meta_pipe *pipe)
+{
+	struct meta_pipe *pipes = reallocarray(m->pipes, m->nr_pipes + 1, sizeof(*pipes));
+
+	if (!pipes)
+		return -ENOMEM;
+	m->pipes = pipes;
+	pipes[m->nr_pipes++] = *pipe;
+	return 0;
+}
+
 void meta_files_free(struct meta_files *m)
 {
 	for (size_t i = 0; i < m->nr; i++)
 		free(m->files[i].path);
 	free(m->files);
+	free(m->pipes);
 	memset(m, 0, sizeof(*m));
 }
 
@@ -127,17 +139,23 @@ static json_t *file_to_json(const struct meta_file *f)
 
 int meta_files_format(const struct meta_files *m, char **ret_text)
 {
-	json_t *list = json_array(), *top = NULL;
+	json_t *list = json_array(), *pipes = json_array(), *top = NULL;
 	char *text = NULL;
 
 	for (size_t i = 0; list && i < m->nr; i++)
 		if (json_array_append_new(list, file_to_json(&m->files[i])) < 0)
 			goto out;
-	top = json_pack("{s:i,s:O}", "version", 1, "files", list);
+	for (size_t i = 0; i < m->nr_pipes; i++)
+		if (json_array_append_new(pipes, json_pack("{s:I,s:I}",
+				"file", (json_int_t)m->pipes[i].file,
+				"capacity", (json_int_t)m->pipes[i].capacity)) < 0)
+			goto out;
+	top = json_pack("{s:i,s:O,s:O}", "version", 1, "files", list, "pipes", pipes);
 	if (top)
 		text = json_dumps(top, JSON_COMPACT);
 out:
 	json_decref(list);
+	json_decref(pipes);
 	json_decref(top);
 	if (!text)
 		return -ENOMEM;
@@ -235,27 +253,49 @@ static int file_from_json(json_t *o, struct meta_files *m)
 	return ret;
 }
 
+/* 0, -EBADMSG or -ENOMEM.  Absent in images of older versions. */
+static int pipes_from_json(json_t *list, struct meta_files *m)
+{
+	json_t *o;
+	size_t i;
+
+	json_array_foreach(list, i, o) {
+		json_int_t file, capacity;
+		struct meta_pipe p;
+		int ret;
+
+		if (!get_int(o, "file", &file) || file < 0 || file > UINT32_MAX ||
+		    !get_int(o, "capacity", &capacity) || capacity < 0 || capacity > INT32_MAX)
+			return -EBADMSG;
+		p = (struct meta_pipe){ file, capacity };
+		ret = meta_files_add_pipe(m, &p);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 int meta_files_parse(const void *text, size_t len, struct ckpt_err *err,
 		     struct meta_files *ret_files)
 {
 	struct meta_files m = { 0 };
 	json_error_t why;
 	json_t *top, *list, *o;
-	size_t i;
-	int ret = 0;
+	size_t i = 0;
+	int ret;
 
 	top = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
 	if (!top)
 		return ckpt_err_set(err, EBADMSG, "list of files in the image: %s (line %d)",
 				    why.text, why.line);
 	list = json_object_get(top, "files");
-	if (!json_is_array(list))
-		ret = -EBADMSG;
-	json_array_foreach(list, i, o) {
-		ret = file_from_json(o, &m);
-		if (ret)
-			break;
-	}
+	ret = json_is_array(list) ? pipes_from_json(json_object_get(top, "pipes"), &m) : -EBADMSG;
+	if (!ret)
+		json_array_foreach(list, i, o) {
+			ret = file_from_json(o, &m);
+			if (ret)
+				break;
+		}
 	json_decref(top);
 	if (ret) {
 		meta_files_free(&m);

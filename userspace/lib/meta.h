@@ -7,7 +7,8 @@
  *   owner PID  IMAGE_META_FILES           JSON: files the restore needs, see struct meta_file
  *   owner PID  META_SUB_DELETED + FILE    the bytes of a deleted file that was open, as they were
  *                                         at the pause; FILE is ckpt_rec_fd.file of the lowest
- *                                         descriptor of that inode
+ *                                         descriptor of that inode; or those in a pipe of the
+ *                                         program's own
  *
  * JSON members a reader does not know are skipped.  A path is the member "path" when it is UTF-8,
  * else "path_hex", two digits a byte.
@@ -56,10 +57,22 @@ struct meta_file {
 	char		digest[META_DIGEST + 1];
 };
 
+/**
+ * struct meta_pipe - a pipe both of whose ends are the process's own
+ * @file: ckpt_rec_fd.file of its lowest descriptor
+ * @capacity: bytes, fcntl(F_GETPIPE_SZ)
+ */
+struct meta_pipe {
+	uint32_t	file;
+	uint32_t	capacity;
+};
+
 struct meta_files {
 	struct meta_file *files;	/* each path once */
 	size_t		nr;
 	size_t		room;
+	struct meta_pipe *pipes;
+	size_t		nr_pipes;
 };
 
 /*
@@ -70,6 +83,9 @@ int meta_files_add(struct meta_files *m, const struct meta_file *file);
 
 /* NULL when there is none of that name. */
 const struct meta_file *meta_files_find(const struct meta_files *m, const char *path);
+
+/* Add a pipe.  0 or -ENOMEM. */
+int meta_files_add_pipe(struct meta_files *m, const struct meta_pipe *pipe);
 
 /* Forget the content; @m is empty again. */
 void meta_files_free(struct meta_files *m);

@@ -209,6 +209,25 @@ static bool is_own_pipe(const struct restore *rs, const struct ckpt_model_fd *f)
 	return reads && writes;
 }
 
+/* As large as it was, when the image tells: it names a pipe by the number of either end. */
+static int size_pipe(struct restore *rs, const char *thing, const struct own_pipe *p)
+{
+	for (size_t i = 0; i < rs->meta.nr_pipes; i++) {
+		const struct meta_pipe *mp = &rs->meta.pipes[i];
+		bool this = false;
+
+		for (size_t k = 0; k < rs->m->nr_fds; k++)
+			this |= rs->m->fds[k].rec.file == mp->file &&
+				same_inode(&rs->m->fds[k].rec.id, p->id);
+		if (!this || fcntl(p->ends[1], F_GETPIPE_SZ) == (int)mp->capacity)
+			continue;
+		if (fcntl(p->ends[1], F_SETPIPE_SZ, (int)mp->capacity) < 0)
+			return ckpt_err_sys(rs->err, errno, "%s: make a pipe for %u bytes", thing,
+					    mp->capacity);
+	}
+	return 0;
+}
+
 /* The bytes that were in it, when the image holds some, under the number of either end. */
 static int fill_pipe(struct restore *rs, const char *thing, const struct own_pipe *p)
 {
@@ -254,7 +273,9 @@ static int open_own_pipe(struct restore *rs, const char *thing, const struct ckp
 			return ckpt_err_sys(rs->err, errno, "%s: make a pipe", thing);
 		fs->nr_pipes++;
 		p = made;
-		r = fill_pipe(rs, thing, p);
+		r = size_pipe(rs, thing, p);
+		if (!r)
+			r = fill_pipe(rs, thing, p);
 		if (r)
 			return r;
 	}

@@ -131,11 +131,13 @@ static int read_own_pipe(pid_t pid, const struct ckpt_model_fd *fd, struct ckpt_
 			 struct snap_deleted *d)
 {
 	char path[64];
-	int in, ret;
+	int in, size, ret;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd->rec.fd);
 	in = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ret = in < 0 ? -errno : read_pipe(in, &d->content);
+	size = in < 0 ? -1 : fcntl(in, F_GETPIPE_SZ);
+	ret = size < 0 ? -errno : read_pipe(in, &d->content);
+	d->capacity = size;
 	if (in >= 0)
 		close(in);
 	if (ret)
@@ -170,7 +172,7 @@ static int read_own_pipes(const struct ckpt_model *model, struct ckpt_err *err,
 		if (ret)
 			return ret;
 		d->file = fd->rec.file;
-		files->nr += d->content.len != 0;
+		files->nr++;
 	}
 	return 0;
 }
@@ -310,7 +312,21 @@ static int add_vmas(struct meta_files *m, const struct ckpt_model *model, struct
 	return 0;
 }
 
-static int write_list(const struct ckpt_model *model, struct image_writer *w, struct ckpt_err *err)
+static int add_pipes(struct meta_files *m, const struct snap_files *files, struct ckpt_err *err)
+{
+	for (size_t i = 0; i < files->nr; i++) {
+		const struct snap_deleted *d = &files->deleted[i];
+		const struct meta_pipe p = { d->file, d->capacity };
+		int ret = d->capacity ? meta_files_add_pipe(m, &p) : 0;
+
+		if (ret)
+			return ckpt_err_sys(err, ret, "list of files");
+	}
+	return 0;
+}
+
+static int write_list(const struct snap_files *files, const struct ckpt_model *model,
+		      struct image_writer *w, struct ckpt_err *err)
 {
 	struct meta_files m = { 0 };
 	char *text = NULL;
@@ -319,6 +335,8 @@ static int write_list(const struct ckpt_model *model, struct image_writer *w, st
 	ret = add_vmas(&m, model, err);
 	if (!ret)
 		ret = add_fds(&m, model, err);
+	if (!ret)
+		ret = add_pipes(&m, files, err);
 	if (!ret) {
 		ret = meta_files_format(&m, &text);
 		if (ret)
@@ -335,12 +353,15 @@ static int write_list(const struct ckpt_model *model, struct image_writer *w, st
 int snap_files_write(const struct snap_files *files, const struct ckpt_model *model,
 		     struct image_writer *w, struct ckpt_err *err)
 {
-	int ret = write_list(model, w, err);
+	int ret = write_list(files, model, w, err);
 
-	for (size_t i = 0; !ret && i < files->nr; i++)
-		ret = image_writer_put(w, IMAGE_META, model->proc.pid,
-				       META_SUB_DELETED + files->deleted[i].file,
-				       files->deleted[i].content.data,
-				       files->deleted[i].content.len, err);
+	for (size_t i = 0; !ret && i < files->nr; i++) {
+		const struct snap_deleted *d = &files->deleted[i];
+
+		if (d->capacity && !d->content.len)
+			continue;	/* no section: an empty pipe */
+		ret = image_writer_put(w, IMAGE_META, model->proc.pid, META_SUB_DELETED + d->file,
+				       d->content.data, d->content.len, err);
+	}
 	return ret;
 }

@@ -78,9 +78,10 @@ void snap_result_free(struct snap_result *r);
 
 /* ------------------------------------------------------------------- among the snap*.c */
 
-/* A file without a name, as it was in the pause. */
+/* A file without a name, or a pipe of the process's own, as it was in the pause. */
 struct snap_deleted {
 	uint32_t	file;		/* ckpt_rec_fd.file */
+	uint32_t	capacity;	/* of a pipe; 0: a file */
 	struct buf	content;
 };
 
