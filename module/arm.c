@@ -13,6 +13,8 @@
  *    to reach it. Taking PageAnonExclusive away fails for such a page, and it is
  *    copied here and now. GUP-fast cannot pin behind our back: it backs off when
  *    mm->write_protect_seq moved (as for fork).
+ *  - The same goes for a page somebody holds by a plain reference, as far as that can be
+ *    told: it is copied too. Whatever a device writes later is the program's alone.
  *  - Hugetlb faults decide by map count, not by reference count: copied (copy.c).
  *  - KSM pages never change and are never exclusive: a reference is enough.
  *  - Entries that are not present and not empty (swap, migration) have no page to
@@ -80,13 +82,26 @@ static int not_present(struct arm *a, unsigned long addr)
 }
 
 /*
+ * Somebody has a reference beside the page tables: perhaps to write by DMA without having
+ * pinned it (AIO with O_DIRECT before 6.6, some file systems later). A page of a large
+ * folio cannot be told by its count.
+ */
+static __always_inline bool is_held_elsewhere(struct folio *folio)
+{
+	return !folio_test_large(folio) &&
+	       folio_ref_count(folio) > 1 + folio_test_swapcache(folio);
+}
+
+/*
  * May this page stay where it is, as ours too? Else it has to be copied. In an mm that
  * never pinned anything this costs no barrier for each page (see ckpt_arm()).
  */
-static __always_inline bool share_pte(struct arm *a, struct page *page)
+static __always_inline bool share_pte(struct arm *a, struct folio *folio, struct page *page)
 {
 	if (!PageAnonExclusive(page))
 		return true;
+	if (unlikely(is_held_elsewhere(folio)))
+		return false;
 	if (unlikely(a->pinned))
 		return !ckpt_try_share_pte(page);
 	ClearPageAnonExclusive(page);
@@ -118,7 +133,7 @@ static __always_inline int arm_pte(struct arm *a, struct ckpt_leaf *leaf, pte_t 
 	if (!folio_test_anon(folio))
 		return STEP_DONE;		/* the file's own page */
 
-	if (likely(share_pte(a, page))) {
+	if (likely(share_pte(a, folio, page))) {
 		folio_get(folio);
 		if (pte_write(val))
 			ptep_set_wrprotect(a->mm, addr, pte);
@@ -316,7 +331,7 @@ static int fault_in(struct mm_struct *mm, unsigned long addr)
 	long ret;
 
 	/* FOLL_FORCE: also where the program itself may not read. */
-	ret = ckpt_gup_remote(mm, addr, FOLL_GET | FOLL_FORCE, &page);
+	ret = ckpt_gup_remote(mm, addr, FOLL_GET | FOLL_FORCE | FOLL_HWPOISON, &page);
 	if (ret == 1)
 		put_page(page);
 	return ret < 0 ? ret : 0;
@@ -359,7 +374,10 @@ int ckpt_arm_prepare(struct mm_struct *mm, struct ckpt_pages *pages, struct ckpt
 			stats->faulted++;
 		if (ret == -ENOMEM || ret == -EINTR)
 			return ret;
-		if (ret && ret != -EFAULT && ret != -EAGAIN) {
+		/* Unmapped meanwhile; but not by a process that stands still. */
+		if (ret == -EFAULT && pages)
+			ret = 0;
+		if (ret && ret != -EAGAIN) {
 			why->addr = addr;
 			return ckpt_because(why, CKPT_REASON_PAGE, 0, -EIO);
 		}
@@ -383,7 +401,7 @@ static int arm_all(struct arm *a)
 			break;
 		case CKPT_AREA_HUGETLB:
 			ckpt_vma_lock(vma);
-			ret = ckpt_copy_hugetlb(a->pages, vma, &a->stats->copied);
+			ret = ckpt_copy_hugetlb(a->pages, vma, a->why, &a->stats->copied);
 			break;
 		default:
 			break;

@@ -195,6 +195,13 @@ enum ckpt_call_rest ckpt_call_rest(struct task_struct *task)
 
 	syscall_get_arguments(task, regs, args);
 
+	/*
+	 * The call has its result already: this is another sleep, on the way out, as in a
+	 * frozen cgroup. Issuing the call again would do it twice.
+	 */
+	if (nr != -1 && (long)regs->ax != -ENOSYS)
+		return CKPT_CALL_WAKE;
+
 	switch (nr) {
 	case __NR_epoll_wait:		/* these say EINTR */
 	case __NR_epoll_pwait:

@@ -85,8 +85,19 @@ static int copy_huge(struct ckpt_pages *pages, unsigned long addr, unsigned long
 }
 
 /*
- * The page at @addr of a hugetlb mapping, with a reference; NULL when there is none.
- * On x86 a huge page is a leaf entry of the second or third level.
+ * A huge page's entry looks like a PTE on every level. One that is neither empty nor
+ * present is a page on its way elsewhere, or a broken one.
+ */
+static struct page *huge_entry_page(pte_t entry)
+{
+	if (pte_none(entry))
+		return NULL;
+	return pte_present(entry) ? pte_page(entry) : ERR_PTR(-EAGAIN);
+}
+
+/*
+ * The page at @addr of a hugetlb mapping, with a reference; NULL when there is none,
+ * -EAGAIN when it is not in place. On x86 it is a leaf entry of the second or third level.
  */
 static struct page *get_huge(struct mm_struct *mm, unsigned long addr, unsigned long size)
 {
@@ -105,18 +116,16 @@ static struct page *get_huge(struct mm_struct *mm, unsigned long addr, unsigned 
 	pud = pud_offset(p4d, addr);
 	if (size == PUD_SIZE) {
 		spin_lock(ptl);
-		if (pud_present(*pud))
-			page = pud_page(*pud);
+		page = huge_entry_page(native_make_pte(native_pud_val(*pud)));
 	} else {
 		if (pud_none(*pud))
 			return NULL;
 		pmd = pmd_offset(pud, addr);
 		ptl = pmd_lockptr(mm, pmd);
 		spin_lock(ptl);
-		if (pmd_present(*pmd))
-			page = pmd_page(*pmd);
+		page = huge_entry_page(native_make_pte(native_pmd_val(*pmd)));
 	}
-	if (page)
+	if (!IS_ERR_OR_NULL(page))
 		get_page(page);
 	spin_unlock(ptl);
 	return page;
@@ -126,9 +135,13 @@ static struct page *get_huge(struct mm_struct *mm, unsigned long addr, unsigned 
  * ckpt_copy_hugetlb - copy a private hugetlb mapping
  * @pages: index
  * @vma: mapping, under mmap_lock for writing
+ * @why: the reason, on error
  * @copied: counted up by pages of 4 KiB
+ *
+ * Return: 0; -EAGAIN when a page is not in place, -ENOMEM.
  */
-int ckpt_copy_hugetlb(struct ckpt_pages *pages, struct vm_area_struct *vma, u64 *copied)
+int ckpt_copy_hugetlb(struct ckpt_pages *pages, struct vm_area_struct *vma,
+		      struct ckpt_why *why, u64 *copied)
 {
 	unsigned long size = huge_page_size(hstate_vma(vma));
 	struct page *page;
@@ -139,6 +152,10 @@ int ckpt_copy_hugetlb(struct ckpt_pages *pages, struct vm_area_struct *vma, u64 
 		page = get_huge(vma->vm_mm, addr, size);
 		if (!page)
 			continue;
+		if (IS_ERR(page)) {
+			why->addr = addr;
+			return ckpt_because(why, CKPT_REASON_UNSTEADY, 0, PTR_ERR(page));
+		}
 		ret = copy_huge(pages, addr, size, page);
 		put_page(page);
 		if (ret)

@@ -13,7 +13,8 @@ struct vm_area_struct;
 
 int ckpt_copy_pages(struct ckpt_pages *pages, struct ckpt_leaf *leaf, unsigned long addr,
 		    struct page *from, unsigned int nr);
-int ckpt_copy_hugetlb(struct ckpt_pages *pages, struct vm_area_struct *vma, u64 *copied);
+int ckpt_copy_hugetlb(struct ckpt_pages *pages, struct vm_area_struct *vma,
+		      struct ckpt_why *why, u64 *copied);
 int ckpt_copy_shared(struct ckpt_pages *pages, const struct ckpt_areas *areas,
 		     struct ckpt_why *why, u64 *copied);
 

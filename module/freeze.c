@@ -38,6 +38,7 @@
  * one caller at a time (its session's mutex); thread->state is shared with the
  * thread and changes by cmpxchg. `ended` is set once, before the wake-up.
  */
+#include <linux/delay.h>
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -85,7 +86,6 @@ struct ckpt_frozen {
 
 static DEFINE_SPINLOCK(frozen_lock);
 static LIST_HEAD(frozen_groups);
-static DECLARE_WAIT_QUEUE_HEAD(no_freezes);
 
 static void freeze_put(struct ckpt_frozen *frozen)
 {
@@ -103,8 +103,8 @@ static void freeze_put(struct ckpt_frozen *frozen)
 	put_task_struct(frozen->leader);
 	ckpt_pause_put(frozen->pause);
 	kfree(frozen);
+	/* The last thing done in the target: ckpt_freeze_exit() waits for it. */
 	ckpt_count(CKPT_COUNT_FREEZES, -1);
-	wake_up_all(&no_freezes);
 }
 
 /* ---- in the context of the target ---- */
@@ -737,6 +737,8 @@ void ckpt_frozen_stats(struct ckpt_frozen *frozen, struct ckpt_freeze_stats *sta
 /* Module exit: nobody may still be in, or on the way to, our callbacks. */
 void ckpt_freeze_exit(void)
 {
-	wait_event(no_freezes, !atomic64_read(&ckpt_counters[CKPT_COUNT_FREEZES]));
+	/* Nobody tells: after the count a target may only return, not sleep, in our text. */
+	while (atomic64_read(&ckpt_counters[CKPT_COUNT_FREEZES]))
+		msleep(1);
 	synchronize_rcu_tasks();
 }

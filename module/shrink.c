@@ -96,6 +96,9 @@ static unsigned long shrink_scan(struct shrinker *s, struct shrink_control *sc)
 	unsigned long freed = 0;
 	LIST_HEAD(victims);
 
+	/* The last reference to a picture has references to files. */
+	if (!(sc->gfp_mask & __GFP_FS))
+		return SHRINK_STOP;
 	list_lru_shrink_walk(&lru, sc, isolate, &victims);
 	list_for_each_entry_safe(pressure, next, &victims, cancel) {
 		struct ckpt_picture *picture = pressure->picture;

@@ -147,6 +147,8 @@ static loff_t snapshot_llseek(struct file *file, loff_t offset, int whence)
 		if (READ_ONCE(picture->canceled))
 			return -ECANCELED;
 		offset = seek_entry(picture, offset, whence == SEEK_DATA);
+		if (READ_ONCE(picture->canceled))
+			return -ECANCELED;
 		if (offset < 0)
 			return offset;
 		break;
@@ -218,7 +220,8 @@ static int do_map(struct ckpt_call *call)
 			return -EINTR;
 		cond_resched();
 	}
-	return 0;
+	/* Was it whole until here? It is called canceled before the first page goes. */
+	return READ_ONCE(picture->canceled) ? -ECANCELED : 0;
 }
 
 static int do_barrier(struct ckpt_call *call)

@@ -228,11 +228,12 @@ static void add_open(struct ckpt_records *r, const struct open_fd *open, char *b
 	ckpt_record_end(r);
 }
 
-/* Is this lock one of the open file's, or of the process's through it? */
+/* Is this lock the open file's (OFD), or the process's (POSIX)? Not one a parent took through it. */
 static bool is_ours(const struct ckpt_lock_core *lock, struct file *file,
 		    struct files_struct *files)
 {
-	return ckpt_lock_file(lock) == file || ckpt_lock_owner(lock) == (fl_owner_t)files;
+	return ckpt_lock_owner(lock) == (fl_owner_t)file ||
+	       ckpt_lock_owner(lock) == (fl_owner_t)files;
 }
 
 static void describe_lock(struct ckpt_rec_lock *rec, struct ckpt_lock_core *lock, int fd,

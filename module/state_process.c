@@ -14,6 +14,7 @@
 #include <linux/pid_namespace.h>
 #include <linux/proc_ns.h>
 #include <linux/sched/coredump.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/time_namespace.h>
@@ -94,14 +95,49 @@ static u64 dumpable_flags(struct task_struct *task)
 	}
 }
 
+/* What the process is registered for with membarrier(2). */
+static u64 membarrier_flags(struct mm_struct *mm)
+{
+	u64 flags = 0;
+#ifdef CONFIG_MEMBARRIER
+	int state = atomic_read(&mm->membarrier_state);
+
+	if (state & MEMBARRIER_STATE_PRIVATE_EXPEDITED)
+		flags |= CKPT_PROC_MB_PRIVATE;
+	if (state & MEMBARRIER_STATE_PRIVATE_EXPEDITED_SYNC_CORE)
+		flags |= CKPT_PROC_MB_SYNC_CORE;
+	if (state & MEMBARRIER_STATE_PRIVATE_EXPEDITED_RSEQ)
+		flags |= CKPT_PROC_MB_RSEQ;
+	if (state & MEMBARRIER_STATE_GLOBAL_EXPEDITED)
+		flags |= CKPT_PROC_MB_GLOBAL;
+#endif
+	return flags;
+}
+
 static u64 mm_state_flags(struct mm_struct *mm)
 {
-	u64 flags = ckpt_mm_odd_flags(mm);
+	u64 flags = ckpt_mm_odd_flags(mm) | membarrier_flags(mm);
 
 	if (mm->context.ldt)
 		flags |= CKPT_PROC_LDT;
 	if (rcu_access_pointer(mm->ioctx_table))
 		flags |= CKPT_PROC_AIO;
+	return flags;
+}
+
+/* The session's keyring is the login's; these two are the process's own. */
+static u64 keyring_flags(struct task_struct *leader)
+{
+	u64 flags = 0;
+#ifdef CONFIG_KEYS
+	const struct cred *cred;
+
+	rcu_read_lock();
+	cred = __task_cred(leader);
+	if (cred->process_keyring || cred->thread_keyring)
+		flags |= CKPT_PROC_KEYRINGS;
+	rcu_read_unlock();
+#endif
 	return flags;
 }
 
@@ -152,7 +188,8 @@ static void add_process(struct ckpt_records *r, struct ckpt_frozen *frozen, u32 
 	struct signal_struct *sig = leader->signal;
 	struct ckpt_rec_proc rec = {
 		.flags = signal_flags(sig) | dumpable_flags(leader) |
-			 fpu_flags(leader) | mm_state_flags(ckpt_frozen_mm(frozen)),
+			 fpu_flags(leader) | keyring_flags(leader) |
+			 mm_state_flags(ckpt_frozen_mm(frozen)),
 		.start_boottime_ns = leader->start_boottime,
 		.nr_threads = threads,
 		.personality = leader->personality,

@@ -79,6 +79,7 @@ static unsigned int copy_queue(struct sigpending *pending, pid_t tid,
 	list_for_each_entry(q, &pending->list, list) {
 		sigaddset(&queued, q->info.si_signo);
 		if (nr < cap) {
+			memset(&v[nr], 0, sizeof(v[nr]));
 			v[nr].tid = tid;
 			v[nr].signo = q->info.si_signo;
 			v[nr].timer = q->info.si_code == SI_TIMER;
@@ -97,6 +98,7 @@ static unsigned int copy_queue(struct sigpending *pending, pid_t tid,
 		if (nr < cap) {
 			siginfo_t *info = (siginfo_t *)v[nr].info;
 
+			memset(&v[nr], 0, sizeof(v[nr]));
 			v[nr].tid = tid;
 			v[nr].signo = sig;
 			info->si_signo = sig;

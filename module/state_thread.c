@@ -341,11 +341,11 @@ static void add_cpus(struct ckpt_records *r, struct task_struct *task)
 		.nr_words = BITS_TO_LONGS(nr_cpu_ids),
 	};
 
-	if (cpumask_subset(cpu_online_mask, task->cpus_ptr))
+	if (cpumask_subset(cpu_online_mask, &task->cpus_mask))
 		return;
 	ckpt_record_begin(r, CKPT_REC_CPUS);
 	ckpt_record_put(r, &rec, sizeof(rec));
-	ckpt_record_put(r, cpumask_bits(task->cpus_ptr), rec.nr_words * sizeof(long));
+	ckpt_record_put(r, cpumask_bits(&task->cpus_mask), rec.nr_words * sizeof(long));
 	ckpt_record_end(r);
 }
 

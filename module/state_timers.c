@@ -136,13 +136,29 @@ static u64 real_timer_left(struct k_itimer *timer)
 	return interval ? rest_of_period(left, interval) : max(left, 0LL);
 }
 
+/*
+ * CLOCK_THREAD_CPUTIME_ID is whose who asks; the record names the thread. One that has
+ * ended has a clock that stands still, like its timer.
+ */
+static clockid_t clock_of(struct task_struct *leader, struct k_itimer *timer)
+{
+	struct task_struct *owner;
+
+	if (timer->it_clock >= 0 || !CPUCLOCK_PERTHREAD(timer->it_clock))
+		return timer->it_clock;
+	owner = pid_task(timer->it.cpu.pid, PIDTYPE_PID);
+	if (!owner || !same_thread_group(owner, leader))
+		return timer->it_clock;
+	return make_thread_cpuclock(ckpt_task_nr(owner), CPUCLOCK_WHICH(timer->it_clock));
+}
+
 static void describe(struct task_struct *leader, struct k_itimer *timer,
 		     struct ckpt_rec_posix_timer *rec)
 {
 	struct task_struct *owner;
 
 	rec->id = timer->it_id;
-	rec->clock = timer->it_clock;
+	rec->clock = clock_of(leader, timer);
 	rec->notify = timer->it_sigev_notify;
 	rec->interval_ns = ktime_to_ns(timer->it_interval);
 	rec->overrun = clamp_t(s64, timer->it_overrun_last, 0, INT_MAX);

@@ -332,6 +332,8 @@ static inline u64 ckpt_mm_odd_flags(struct mm_struct *mm)
 #if CKPT_KERNEL_BEFORE(6, 18)
 	if (test_bit(MMF_DISABLE_THP, &mm->flags))
 		flags |= CKPT_PROC_THP_DISABLE;
+	if (test_bit(MMF_HAS_UPROBES, &mm->flags))
+		flags |= CKPT_PROC_UPROBES;
 #ifdef MMF_HAS_MDWE
 	if (test_bit(MMF_HAS_MDWE, &mm->flags))
 		flags |= CKPT_PROC_MDWE;
@@ -343,6 +345,8 @@ static inline u64 ckpt_mm_odd_flags(struct mm_struct *mm)
 #else
 	if (mm_flags_test(MMF_DISABLE_THP_COMPLETELY, mm))
 		flags |= CKPT_PROC_THP_DISABLE;
+	if (mm_flags_test(MMF_HAS_UPROBES, mm))
+		flags |= CKPT_PROC_UPROBES;
 	if (mm_flags_test(MMF_HAS_MDWE, mm))
 		flags |= CKPT_PROC_MDWE;
 	if (mm_flags_test(MMF_VM_MERGE_ANY, mm))

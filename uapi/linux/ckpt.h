@@ -527,6 +527,10 @@ struct ckpt_rec_system {
 #define CKPT_PROC_STOPPED	(1ULL << 4)	/* stopped by job control */
 #define CKPT_PROC_SESSION_LEADER (1ULL << 5)
 #define CKPT_PROC_HAS_TTY	(1ULL << 6)	/* has a controlling terminal */
+#define CKPT_PROC_MB_PRIVATE	(1ULL << 7)	/* membarrier(2): registered for private expedited */
+#define CKPT_PROC_MB_SYNC_CORE	(1ULL << 8)	/* with synchronised cores */
+#define CKPT_PROC_MB_RSEQ	(1ULL << 9)	/* with restarted sequences */
+#define CKPT_PROC_MB_GLOBAL	(1ULL << 10)	/* for global expedited */
 /* The following cannot be restored by version 1 of the tools. */
 #define CKPT_PROC_CHILDREN	(1ULL << 16)	/* has child processes, zombies included */
 #define CKPT_PROC_SYSVSEM_UNDO	(1ULL << 17)	/* has SysV semaphore undo entries */

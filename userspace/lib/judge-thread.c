@@ -7,6 +7,7 @@
 #define SCHED_FLAG_RESET_ON_FORK	0x01
 
 static const struct judge_flag thread_flags[] = {
+	{ CKPT_THREAD_TRACED, "is being traced", "detach the debugger or strace" },
 	{ CKPT_THREAD_SECCOMP, "is under seccomp", "run it without the filter" },
 	{ CKPT_THREAD_IO_URING, "has used io_uring",
 	  "turn io_uring off in the program's settings" },
@@ -31,7 +32,7 @@ static const struct judge_flag thread_flags[] = {
 };
 
 #define THREAD_ALLOWED	(CKPT_THREAD_NO_NEW_PRIVS | CKPT_THREAD_RESTORE_SIGMASK | \
-			 CKPT_THREAD_TRACED | CKPT_THREAD_HAS_TIMEOUT | CKPT_THREAD_IO_FLUSHER)
+			 CKPT_THREAD_HAS_TIMEOUT | CKPT_THREAD_IO_FLUSHER)
 
 static void judge_thread(const struct ckpt_rec_thread *t, struct judgement *j)
 {

@@ -193,7 +193,9 @@ static const struct judge_flag proc_flags[] = {
 
 #define PROC_ALLOWED	(CKPT_PROC_SUBREAPER | CKPT_PROC_DUMPABLE_USER | \
 			 CKPT_PROC_DUMPABLE_ROOT | CKPT_PROC_THP_DISABLE | CKPT_PROC_STOPPED | \
-			 CKPT_PROC_SESSION_LEADER | CKPT_PROC_HAS_TTY | CKPT_PROC_CHILDREN)
+			 CKPT_PROC_SESSION_LEADER | CKPT_PROC_HAS_TTY | CKPT_PROC_CHILDREN | \
+			 CKPT_PROC_MB_PRIVATE | CKPT_PROC_MB_SYNC_CORE | CKPT_PROC_MB_RSEQ | \
+			 CKPT_PROC_MB_GLOBAL)
 
 static void judge_namespaces(const struct ckpt_rec_proc *p, struct judgement *j)
 {

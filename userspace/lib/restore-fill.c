@@ -62,6 +62,13 @@ static int put_zeros(struct restore *rs, const struct ckpt_model_vma *v, uint64_
 	return r;
 }
 
+/* What is mapped shared from a file with a name is in the file, which was found unchanged. */
+static bool is_the_files(const struct ckpt_model_vma *v)
+{
+	return restore_is_shared(&v->rec) &&
+	       !(v->rec.flags & (CKPT_VMA_SHMEM | CKPT_VMA_HUGETLB));
+}
+
 /* A run may cross mappings that were merged since, or never were one. */
 static int put_run(struct restore *rs, uint64_t addr, const char *data, uint64_t len)
 {
@@ -74,14 +81,15 @@ static int put_run(struct restore *rs, uint64_t addr, const char *data, uint64_t
 			return ckpt_err_set(rs->err, -EBADMSG,
 					    "the image has a page at %#llx, where nothing is mapped",
 					    (unsigned long long)addr);
-		if (v->rec.flags & (CKPT_VMA_VDSO | CKPT_VMA_SPECIAL) ||
-		    (restore_is_shared(&v->rec) &&
-		     !(v->rec.flags & (CKPT_VMA_SHMEM | CKPT_VMA_HUGETLB))))
+		if (v->rec.flags & (CKPT_VMA_VDSO | CKPT_VMA_SPECIAL))
 			return ckpt_err_set(rs->err, -EBADMSG,
-					    "the image has a page at %#llx, in memory that has its content elsewhere",
+					    "the image has a page at %#llx, in memory that is the kernel's",
 					    (unsigned long long)addr);
 		part = v->rec.end - addr < len ? v->rec.end - addr : len;
-		r = data ? put(rs, v, addr, data, part) : put_zeros(rs, v, addr, part);
+		if (is_the_files(v))
+			r = 0;
+		else
+			r = data ? put(rs, v, addr, data, part) : put_zeros(rs, v, addr, part);
 		if (r)
 			return r;
 		if (data)

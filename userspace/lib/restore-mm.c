@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/membarrier.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -520,6 +521,26 @@ static int set_mm_numbers(struct restore *rs, struct remote_queue *q)
 				"set addresses of code, data, heap and executable");
 }
 
+static int register_membarriers(struct restore *rs, struct remote_queue *q)
+{
+	static const struct {
+		uint64_t flag;
+		int cmd;
+	} kinds[] = {
+		{ CKPT_PROC_MB_PRIVATE, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED },
+		{ CKPT_PROC_MB_SYNC_CORE, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE },
+		{ CKPT_PROC_MB_RSEQ, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ },
+		{ CKPT_PROC_MB_GLOBAL, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED },
+	};
+	int r = 0;
+
+	for (size_t i = 0; !r && i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (rs->m->proc.flags & kinds[i].flag)
+			r = remote_queue_add(q, SYS_membarrier, REMOTE_ARGS((uint64_t)kinds[i].cmd),
+					     "register for memory barriers");
+	return r;
+}
+
 static int finish(struct restore *rs, struct remote_queue *q)
 {
 	static const struct advice late[] = {
@@ -543,6 +564,8 @@ static int finish(struct restore *rs, struct remote_queue *q)
 		r = set_mm_numbers(rs, q);
 	if (!r)
 		r = protect_and_lock(rs, q);
+	if (!r)
+		r = register_membarriers(rs, q);
 	if (!r)
 		r = remote_queue_add(q, SYS_personality, REMOTE_ARGS(rs->m->proc.personality),
 				     "set the personality");
