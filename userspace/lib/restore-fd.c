@@ -146,23 +146,44 @@ static int content_section(const struct restore *rs, const struct ckpt_file_id *
 	return section;
 }
 
+/* The open file an inode was made by, with O_TMPFILE; NULL: it was made otherwise. */
+static const struct ckpt_model_fd *made_by(const struct ckpt_model *m, const struct ckpt_file_id *id)
+{
+	for (size_t i = 0; i < m->nr_fds; i++)
+		if (same_inode(&m->fds[i].rec.id, id) &&
+		    (m->fds[i].rec.file_flags & RESTORE_TMPFILE))
+			return &m->fds[i];
+	return NULL;
+}
+
 /* Further open files of a deleted inode share the one made for the first. */
 static int open_nameless(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
 {
 	struct restore_files *fs = rs->files;
-	int inode = -1, fd, r;
+	struct nameless *n = NULL;
+	int fd, r;
 
 	for (size_t i = 0; i < fs->nr_nameless; i++)
 		if (same_inode(fs->nameless[i].id, &f->rec.id))
-			inode = fs->nameless[i].fd;
-	if (inode < 0) {
-		r = restore_open_deleted(rs, fs->root_fd, thing, content_section(rs, &f->rec.id),
-					 &f->rec.id, f->path, &inode);
+			n = &fs->nameless[i];
+	if (!n) {
+		n = &fs->nameless[fs->nr_nameless];
+		n->id = &f->rec.id;
+		n->made = made_by(rs->m, n->id);
+		r = restore_open_deleted(rs, fs->root_fd, thing, content_section(rs, n->id), n->id,
+					 f->path, n->made ? (int)n->made->rec.file_flags : 0, &n->fd);
 		if (r)
 			return r;
-		fs->nameless[fs->nr_nameless++] = (struct nameless){ &f->rec.id, inode };
+		fs->nr_nameless++;
 	}
-	fd = restore_reopen(inode, (int)f->rec.file_flags);
+	/* The very open file: another would not show O_TMPFILE, by which the next snapshot knows. */
+	if (n->made && n->made->rec.file == f->rec.file) {
+		fd = fcntl(n->fd, F_DUPFD_CLOEXEC, 0);
+		if (fd >= 0)
+			fcntl(fd, F_SETFL, (int)f->rec.file_flags);
+	} else {
+		fd = restore_reopen(n->fd, (int)f->rec.file_flags);
+	}
 	if (fd < 0)
 		return ckpt_err_sys(rs->err, errno, "%s: open a deleted file again", thing);
 	return fd;

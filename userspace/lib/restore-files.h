@@ -26,6 +26,7 @@ struct mapped {
 
 struct nameless {
 	const struct ckpt_file_id *id;
+	const struct ckpt_model_fd *made;	/* by O_TMPFILE: fd is its open file; or NULL */
 	int fd;
 };
 

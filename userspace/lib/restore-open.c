@@ -24,7 +24,9 @@
 #include "util.h"
 
 /* Flags that F_GETFL shows and open() would take amiss or act on. */
-#define NOT_FOR_OPEN	(O_CREAT | O_EXCL | O_TRUNC | O_ASYNC | (O_TMPFILE & ~O_DIRECTORY))
+#define NOT_FOR_OPEN	(O_CREAT | O_EXCL | O_TRUNC | O_ASYNC | RESTORE_TMPFILE)
+/* Those that can be had later, and would stand in the way of writing content. */
+#define FOR_LATER	(O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)
 
 /* Where to look for @path; a new string. */
 char *restore_map_path(const struct restore *rs, const char *path)
@@ -165,32 +167,41 @@ int restore_reopen(int fd, int flags)
 	return open(link, (flags & ~NOT_FOR_OPEN) | O_CLOEXEC | O_NOCTTY);
 }
 
-/* A file without a name on the file system of @path; any other when that fails. */
-static int make_nameless(struct restore *rs, int root, const char *path, mode_t mode)
+/*
+ * A file without a name on the file system of @path.  One that was made so may
+ * get a name later, with linkat(2): O_EXCL would forbid that, and on another
+ * file system it would not be where the program wants it.  One that was deleted
+ * never can; when its directory is gone too, any place will do.
+ */
+static int make_nameless(struct restore *rs, int root, const char *path, int flags, mode_t mode)
 {
+	const bool deleted = !(flags & RESTORE_TMPFILE);
 	char *mapped = restore_map_path(rs, path ? path : "/tmp/x");
 	char *slash;
 	int fd = -1;
 
 	if (!mapped)
 		return -1;
+	flags = deleted ? O_EXCL | O_RDWR : flags & ~(NOT_FOR_OPEN | FOR_LATER);
+	flags |= O_TMPFILE | O_CLOEXEC;
 	slash = strrchr(mapped, '/');
 	if (slash) {
 		slash[slash == mapped] = 0;
-		fd = open_below(root, mapped, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, mode);
+		fd = open_below(root, mapped, flags, mode);
 	}
 	free(mapped);
-	if (fd < 0)
-		fd = open("/tmp", O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, mode);
+	if (fd < 0 && deleted)
+		fd = open("/tmp", flags, mode);
 	return fd;
 }
 
 /*
- * A deleted file gets a new inode, without a name as before, with the content
- * the image carries in @section.
+ * A file without a name gets a new inode, without a name as before, with the
+ * content the image carries in @section.  @flags: those of its open file when it
+ * was made by O_TMPFILE, for this is that open file then; else 0.
  */
 int restore_open_deleted(struct restore *rs, int root, const char *thing, int section,
-			 const struct ckpt_file_id *id, const char *path, int *ret_fd)
+			 const struct ckpt_file_id *id, const char *path, int flags, int *ret_fd)
 {
 	size_t len = 0;
 	void *data;
@@ -203,10 +214,13 @@ int restore_open_deleted(struct restore *rs, int root, const char *thing, int se
 	r = image_load(rs->opts->image, (uint32_t)section, rs->err, &data, &len);
 	if (r)
 		return r;
-	fd = make_nameless(rs, root, path, id->mode & 07777);
-	if (fd < 0)
+	fd = make_nameless(rs, root, path, flags, id->mode & 07777);
+	if (fd < 0) {
 		r = ckpt_err_sys(rs->err, errno, "%s: make a file without a name in place of %s",
 				 thing, path ? path : "a deleted one");
+		if (flags)
+			ckpt_err_hint(rs->err, "it may get a name later, so it must be in that directory");
+	}
 	if (!r)
 		r = util_write_full(fd, data, len);
 	if (!r && ftruncate(fd, (off_t)id->size) < 0)

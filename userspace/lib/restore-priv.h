@@ -23,6 +23,7 @@
 #ifndef CKPT_LIB_RESTORE_PRIV_H
 #define CKPT_LIB_RESTORE_PRIV_H
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -128,6 +129,8 @@ void restore_name_owner(pid_t tid, char *buf, size_t size);
 int restore_interrupted(struct restore *rs);
 
 /* restore-open.c: see there. */
+#define RESTORE_TMPFILE		(O_TMPFILE & ~O_DIRECTORY)	/* the bit of O_TMPFILE itself */
+
 struct opened {
 	int fd;
 	struct stat st;
@@ -142,7 +145,7 @@ bool restore_unchanged(const struct ckpt_file_id *id, const struct stat *st);
 int restore_file_differs(struct restore *rs, const char *thing, const char *path,
 			 const struct ckpt_file_id *id, const struct stat *st, const char *how);
 int restore_open_deleted(struct restore *rs, int root, const char *thing, int section,
-			 const struct ckpt_file_id *id, const char *path, int *ret_fd);
+			 const struct ckpt_file_id *id, const char *path, int flags, int *ret_fd);
 int restore_reopen(int fd, int flags);
 
 /* restore-files.c */
