@@ -36,6 +36,8 @@
 
 #define CLONES_AT_ONCE	256
 
+#define CPUS_MAX	8192	/* the most an x86-64 kernel is built for */
+
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER	57
 #endif
@@ -137,6 +139,24 @@ int restore_threads_make(struct restore *rs)
 
 /* ------------------------------------------------------------ scheduling */
 
+/* Without a record it may run anywhere: not only where the one who restores it may. */
+static int set_cpus(struct restore *rs, const struct ckpt_model_thread *t)
+{
+	uint64_t all[CPUS_MAX / 64];
+	const void *cpus = t->cpus;
+	size_t len = t->nr_cpu_words * sizeof(uint64_t);
+
+	if (!cpus) {
+		/* The kernel takes of it what there is. */
+		memset(all, 0xff, sizeof(all));
+		cpus = all;
+		len = sizeof(all);
+	}
+	if (syscall(SYS_sched_setaffinity, t->rec.tid, len, cpus) < 0)
+		return ckpt_err_sys(rs->err, errno, "thread %d: bind to its processors", t->rec.tid);
+	return 0;
+}
+
 static int set_scheduling(struct restore *rs, const struct ckpt_model_thread *t)
 {
 	const struct ckpt_rec_thread *rec = &t->rec;
@@ -148,9 +168,10 @@ static int set_scheduling(struct restore *rs, const struct ckpt_model_thread *t)
 		.priority = rec->rt_priority,
 	};
 
-	if (t->cpus && syscall(SYS_sched_setaffinity, rec->tid,
-			       t->nr_cpu_words * sizeof(uint64_t), t->cpus) < 0)
-		return ckpt_err_sys(rs->err, errno, "thread %d: bind to its processors", rec->tid);
+	int r = set_cpus(rs, t);
+
+	if (r)
+		return r;
 	if (syscall(SYS_sched_setattr, rec->tid, &attr, 0) < 0)
 		return ckpt_err_sys(rs->err, errno,
 				    "thread %d: scheduling policy %u, priority %u, nice %d",
