@@ -85,6 +85,49 @@ def signals_are_passed_on(t):
             raise ct.Failed("%r, output %r" % (got, p.output()))
 
 
+def a_child_of_the_library(t):
+    with t.fact("the_library_restores_a_child_of_its_caller"):
+        p = endless()
+        ref, store = snapped_and_killed(p)
+        with open(os.path.join(p.cwd, "example.out"), "wb") as out:
+            user = subprocess.Popen([os.path.join(ct.TOP, "build/docs/example-restore"), store, ref],
+                                    stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+        def said():
+            return ct.text(out.name)
+
+        def runs():
+            if user.poll() is not None:
+                raise ct.Failed("it ended: " + said())
+            status = ct.text("/proc/%d/status" % p.pid, "")
+            return re.search(r"^TracerPid:\t0$", status, re.M) and \
+                re.search(r"^Threads:\t3$", status, re.M) and re.search(r"^PPid:\t(\d+)$", status, re.M)
+        parent = int(ct.wait_for(runs, "the restored program to run").group(1))
+        os.kill(p.pid, signal.SIGTERM)
+        status = user.wait(ct.DEADLINE)
+        if parent != user.pid or status or said() != "%d ended with wait status 0\n" % p.pid:
+            raise ct.Failed("its parent is %d, not %d; %s" % (parent, user.pid, said()))
+
+
+def processors(t):
+    def allowed(pid):
+        return [re.search(r"^Cpus_allowed:\s*(\S+)$", ct.text("/proc/%d/task/%s/status" % (pid, x)),
+                          re.M).group(1) for x in sorted(os.listdir("/proc/%d/task" % pid))]
+
+    with t.fact("a_program_is_not_bound_to_the_processors_of_who_restores_it"):
+        p = endless()
+        before = allowed(p.pid)
+        ref, store = snapped_and_killed(p)
+        got = ct.ckptctl("restore", "--detach", ref, "-o", store, prefix=("taskset", "-c", "0"))
+        if got.status:
+            raise ct.Failed("%r" % got)
+        after = allowed(p.pid)
+        os.kill(p.pid, signal.SIGTERM)
+        ct.reap(p.pid)
+        if after != before or int(before[0].replace(",", ""), 16) == 1:
+            raise ct.Failed("was %r, is %r" % (before, after))
+
+
 def killed_restore_takes_the_program_along_or_not(t):
     """Whatever becomes of the program, a second restore of the same image must be possible."""
     with t.fact("an_image_outlives_a_restore_killed_half_way"):
@@ -223,6 +266,8 @@ def damaged(t):
 
 def main(t):
     signals_are_passed_on(t)
+    a_child_of_the_library(t)
+    processors(t)
     killed_restore_takes_the_program_along_or_not(t)
     pipes(t)
     pid_in_use(t)

@@ -43,7 +43,10 @@ static int make_options(const struct ckpt_restore_request *q, struct ckpt_err *e
 	return 0;
 }
 
-/* One of @ret_pid and @ret_status is NULL: that is the difference between the two calls. */
+/*
+ * One of @ret_pid and @ret_status is NULL: that is the difference between the two calls.  Either way
+ * the process is the caller's child, never detached: who else would hear how it ended?
+ */
 static int restore(struct ckpt_store *store, const struct ckpt_restore_request *request,
 		   struct ckpt_err *err, pid_t *ret_pid, int *ret_status)
 {
@@ -56,7 +59,6 @@ static int restore(struct ckpt_store *store, const struct ckpt_restore_request *
 	ret = api_image_open(store, request->ref, err, &image);
 	if (!ret) {
 		o.opts.image = image.image;
-		o.opts.detach = ret_pid;
 		ret = ret_pid ? ckpt_restore_run(&o.opts, err, ret_pid) :
 			ckpt_restore_foreground(&o.opts, err, ret_status);
 		api_image_close(&image);
