@@ -52,6 +52,14 @@ static void control_bytes_do_not_reach_the_terminal(void)
 	REQUIRE(!strcmp(err.text, "a?[2J?b? ?? \xc3\xa4"));
 }
 
+static void any_text_can_be_made_printable(void)
+{
+	char text[] = "\x1b]0;x\x07 a\nb \xc2\x80\xc2\x9f \xc2\xa0\xc3\x9b \x7f\xc2";
+
+	util_make_printable(text);
+	REQUIRE(!strcmp(text, "?]0;x? a?b ???? \xc2\xa0\xc3\x9b ?\xc2"));
+}
+
 static void long_texts_are_cut_not_overrun(void)
 {
 	struct ckpt_err err = CKPT_ERR_INIT;
@@ -100,6 +108,7 @@ static const struct tap_test tests[] = {
 	{ "the_first_text_wins", the_first_text_wins },
 	{ "thing_reason_remedy_in_this_order", thing_reason_remedy_in_this_order },
 	{ "control_bytes_do_not_reach_the_terminal", control_bytes_do_not_reach_the_terminal },
+	{ "any_text_can_be_made_printable", any_text_can_be_made_printable },
 	{ "long_texts_are_cut_not_overrun", long_texts_are_cut_not_overrun },
 	{ "a_buffer_grows_and_refuses_overflow", a_buffer_grows_and_refuses_overflow },
 	{ "is_zero_sees_a_bit_anywhere", is_zero_sees_a_bit_anywhere },

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ctl.h"
+#include "util.h"
 
 #define OPTS_MAX	24
 #define ID_JSON		(CTL_LONG + 1000)
@@ -57,21 +58,50 @@ void ctl_help_all(const struct verb * const *verbs)
 	     "Exit status: 0 done, 1 failed, 2 wrong usage, 3 not supported here, 4 process gone.");
 }
 
-static void prefix(const struct ctl *ctl)
+/* The one way to standard error. */
+static void say(const struct ctl *ctl, const char *fmt, va_list args)
 {
-	fprintf(stderr, "ckptctl: %s%s", ctl->verb ? ctl->verb->name : "", ctl->verb ? ": " : "");
+	char *text = NULL;
+
+	if (ctl)
+		fprintf(stderr, "ckptctl: %s%s", ctl->verb ? ctl->verb->name : "",
+			ctl->verb ? ": " : "");
+	if (vasprintf(&text, fmt, args) < 0)
+		text = NULL;
+	if (text)
+		util_make_printable(text);
+	fprintf(stderr, "%s\n", text ? text : "no memory");
+	free(text);
+}
+
+static void __attribute__((format(printf, 2, 3))) tell(const struct ctl *ctl, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(ctl, fmt, args);
+	va_end(args);
+}
+
+void ctl_say(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(NULL, fmt, args);
+	va_end(args);
 }
 
 int ctl_usage(const struct ctl *ctl, const char *fmt, ...)
 {
+	char text[CKPT_ERR_TEXT];
 	va_list args;
 
-	prefix(ctl);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	fprintf(stderr, "; see 'ckptctl %s%s--help'\n", ctl->verb ? ctl->verb->name : "",
-		ctl->verb ? " " : "");
+	tell(ctl, "%s; see 'ckptctl %s%s--help'", text, ctl->verb ? ctl->verb->name : "",
+	     ctl->verb ? " " : "");
 	return CTL_USAGE;
 }
 
@@ -178,8 +208,7 @@ int ctl_fail(struct ctl *ctl, json_t *more)
 	int code = ctl_exit_code(err->code);
 	json_t *o;
 
-	prefix(ctl);
-	fprintf(stderr, "%s\n", err->text[0] ? err->text : strerror(err->code));
+	tell(ctl, "%s", err->text[0] ? err->text : strerror(err->code));
 	if (ctl->json) {
 		o = json_pack("{s:b,s:o,s:i,s:i}", "ok", 0, "error", report_text(err->text),
 			      "errno", err->code, "exit", code);
@@ -200,11 +229,9 @@ void ctl_note(const struct ctl *ctl, const char *fmt, ...)
 
 	if (ctl->quiet)
 		return;
-	prefix(ctl);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	say(ctl, fmt, args);
 	va_end(args);
-	fputc('\n', stderr);
 }
 
 void ctl_detail(const struct ctl *ctl, const char *fmt, ...)
@@ -213,9 +240,7 @@ void ctl_detail(const struct ctl *ctl, const char *fmt, ...)
 
 	if (!ctl->verbose)
 		return;
-	prefix(ctl);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	say(ctl, fmt, args);
 	va_end(args);
-	fputc('\n', stderr);
 }

@@ -91,7 +91,13 @@ int ctl_exit_code(int error);
  */
 int ctl_fail(struct ctl *ctl, json_t *more);
 
-/* "ckptctl: VERB: ..." to standard error, unless --quiet. */
+/*
+ * A line to standard error, "ckptctl: VERB: ..." (of ctl_say() as it is given); what it quotes has no
+ * power over the terminal.  All that goes there is printed by these.
+ */
+void ctl_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Unless --quiet. */
 void ctl_note(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Only with -v. */

@@ -7,6 +7,31 @@
 #include <unistd.h>
 
 #include "ctl.h"
+#include "util.h"
+
+/*
+ * Names of files, threads and commands are what the program made them.  All that people are shown
+ * comes out of a report, so it is made harmless here and not where it is printed.
+ */
+static void make_printable(json_t *o)
+{
+	const char *name;
+	json_t *member;
+	char *text;
+	size_t i;
+
+	if (json_is_string(o)) {
+		text = strdup(json_string_value(o));
+		if (text)
+			util_make_printable(text);
+		json_string_set(o, text ? text : "?");
+		free(text);
+	}
+	json_array_foreach(o, i, member)
+		make_printable(member);
+	json_object_foreach(o, name, member)
+		make_printable(member);
+}
 
 int ctl_report(const struct ctl *ctl, json_t *report, void (*human)(const struct ctl *, json_t *))
 {
@@ -18,6 +43,7 @@ int ctl_report(const struct ctl *ctl, json_t *report, void (*human)(const struct
 		json_dumpf(report, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else if (!ctl->quiet) {
+		make_printable(report);
 		human(ctl, report);
 	}
 	json_decref(report);

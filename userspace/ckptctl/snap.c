@@ -91,7 +91,7 @@ static json_t *tell_refusals(struct ctl *ctl, const struct judgement *j, int pid
 
 		json_array_append_new(list, o);
 		refusal_text(r, text, sizeof(text));
-		fprintf(stderr, "ckptctl: snap %d: %s\n", pid, text);
+		ctl_say("ckptctl: snap %d: %s", pid, text);
 	}
 	ckpt_err_clear(&ctl->err);
 	ckpt_err_set(&ctl->err, EOPNOTSUPP, "process %d: %zu thing%s cannot be restored, nothing was "

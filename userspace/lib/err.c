@@ -10,21 +10,9 @@
 #include <string.h>
 
 #include "err.h"
+#include "util.h"
 
 static const char hint_mark[] = "; ";
-
-/* Control bytes, and the C1 controls as UTF-8 writes them: terminals obey both. */
-static void make_printable(char *text)
-{
-	unsigned char *at = (unsigned char *)text;
-
-	for (; *at; at++) {
-		if (*at < 0x20 || *at == 0x7f)
-			*at = '?';
-		else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
-			at[0] = at[1] = '?';
-	}
-}
 
 static void append(struct ckpt_err *err, const char *sep, const char *fmt, va_list args)
 {
@@ -36,7 +24,7 @@ static void append(struct ckpt_err *err, const char *sep, const char *fmt, va_li
 		return;
 	len += n;
 	vsnprintf(err->text + len, sizeof(err->text) - len, fmt, args);
-	make_printable(err->text);
+	util_make_printable(err->text);
 }
 
 void ckpt_err_clear(struct ckpt_err *err)

@@ -107,6 +107,18 @@ void util_copy_printable(char *dst, size_t size, const char *src)
 	memset(dst + i, 0, size - i);
 }
 
+void util_make_printable(char *text)
+{
+	unsigned char *at = (unsigned char *)text;
+
+	for (; *at; at++) {
+		if (*at < 0x20 || *at == 0x7f)
+			*at = '?';
+		else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+			at[0] = at[1] = '?';
+	}
+}
+
 const char *util_write_remedy(int code)
 {
 	switch (code < 0 ? -code : code) {

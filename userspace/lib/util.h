@@ -32,6 +32,12 @@ int util_is_zero(const void *p, size_t n);
 /* Copy with '?' for all that is not printable ASCII; @dst (@size bytes) is filled up with zeros. */
 void util_copy_printable(char *dst, size_t size, const char *src);
 
+/*
+ * Put '?' for control bytes, and for the C1 controls as UTF-8 writes them: terminals obey both.  Text
+ * of any other kind stays.  In place, the length stays.
+ */
+void util_make_printable(char *text);
+
 /* What a user can do about a failed write in the store, or NULL. */
 const char *util_write_remedy(int code);
 
