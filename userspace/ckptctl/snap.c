@@ -99,14 +99,19 @@ static json_t *tell_refusals(struct ctl *ctl, const struct judgement *j, int pid
 	return json_pack("{s:o}", "refusals", list);
 }
 
-static int failed(struct ctl *ctl, const struct snap_opts *o, struct snap_result *r, int sig)
+/*
+ * With a signal caught: only what ended because of it was interrupted.  A full disk stays the reason
+ * though somebody got impatient; and of what is committed, with a name, something was kept.
+ */
+static int failed(struct ctl *ctl, const struct snap_opts *o, struct snap_result *r, int ret,
+		  int sig)
 {
 	json_t *more = NULL;
 	int code;
 
 	if (r->judgement.nr)
 		more = tell_refusals(ctl, &r->judgement, o->pid);
-	else if (sig) {
+	else if (sig && ret == -EINTR && !r->ref[0]) {
 		ckpt_err_clear(&ctl->err);
 		ckpt_err_set(&ctl->err, EINTR, "interrupted: nothing was kept, process %d runs on",
 			     o->pid);
@@ -136,7 +141,7 @@ static int take(struct ctl *ctl, struct snap_opts *o)
 	ret = snap_run(o, &ctl->err, &r);
 	sig = progress_end();
 	if (ret)
-		return failed(ctl, o, &r, sig);
+		return failed(ctl, o, &r, ret, sig);
 	ret = ctl_report(ctl, report(o, &r), human);
 	snap_result_free(&r);
 	return ret;
