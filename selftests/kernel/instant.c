@@ -8,6 +8,7 @@
 #include <elf.h>
 #include <pthread.h>
 #include <sys/user.h>
+#include <sys/stat.h>
 
 #include "snap.h"
 
@@ -270,7 +271,7 @@ static const char *what_is_wrong(FIXTURE_DATA(sleeper) *self, int fd)
 
 	read_at(fd, (void *)self->r->buf, &buf, 8);
 	read_at(fd, (void *)self->r->count, &count, 8);
-	if (t->run == CKPT_TRUN_ASLEEP) {
+	if (t->run == CKPT_TRUN_ASLEEP && t->syscall_nr >= 0) {
 		/* The restored thread reads again: nothing may have been read yet. */
 		if (t->syscall_nr != __NR_read || buf != count || r->r12 != count)
 			wrong = "asleep, but it has read";
@@ -308,6 +309,62 @@ TEST_F_TIMEOUT(sleeper, that_wakes_in_the_window_is_captured_anew, 600)
 	EXPECT_LT(0, retries);
 	EXPECT_LT(0, asleep);
 	EXPECT_EQ(0, waitpid(self->target.pid, NULL, WNOHANG));
+}
+
+static void put_text(const char *dir, const char *name, const char *text)
+{
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = must(open(path, O_WRONLY | O_CLOEXEC));
+	must(write(fd, text, strlen(text)));
+	close(fd);
+}
+
+static bool is_frozen(const char *dir)
+{
+	char path[256], text[256];
+
+	snprintf(path, sizeof(path), "%s/cgroup.events", dir);
+	return get_file_text(path, text, sizeof(text)) > 0 && strstr(text, "frozen 1");
+}
+
+/* There it sleeps interruptibly too, but at the border: its call is over, and has moved bytes. */
+TEST_F_TIMEOUT(sleeper, in_a_frozen_cgroup_has_left_its_call, 600)
+{
+	int i, n = rounds(100, 2000), over = 0;
+	char dir[64], text[32];
+
+	snprintf(dir, sizeof(dir), "/sys/fs/cgroup/ckpt-instant-%d", getpid());
+	if (mkdir(dir, 0700))
+		SKIP(return, "no cgroup v2: %s", strerror(errno));
+	snprintf(text, sizeof(text), "%d", self->target.pid);
+	put_text(dir, "cgroup.procs", text);
+	self->feeder = start_feeder(self->pipe[1], self->r->seen + 1);
+	ASSERT_TRUE(wait_until(self->r->seen > 100));
+	for (i = 0; i < n || (i < 50 * n && !over); i++) {
+		const char *wrong;
+		struct state st;
+		int fd;
+
+		put_text(dir, "cgroup.freeze", "1");
+		ASSERT_TRUE(wait_until(is_frozen(dir)));
+		fd = snap_ready(self->target.pid, 0);
+		wrong = what_is_wrong(self, fd);
+		ASSERT_EQ(NULL, wrong)
+			fprintf(stderr, "# snapshot %d: %s\n", i, wrong);
+		st = snapshot_state(fd);
+		over += registers(&st, self->target.pid)->rax == 8;
+		free(st.buf);
+		close(fd);
+		put_text(dir, "cgroup.freeze", "0");
+	}
+	fprintf(stderr, "# %d snapshots, %d with the call done\n", i, over);
+	EXPECT_LT(0, over);
+	EXPECT_EQ(0, waitpid(self->target.pid, NULL, WNOHANG));
+	put_text("/sys/fs/cgroup", "cgroup.procs", text);
+	EXPECT_EQ(0, rmdir(dir));
 }
 
 TEST_F_TIMEOUT(sleeper, that_wakes_long_after_the_freeze_is_no_timeout, 600)

@@ -64,6 +64,20 @@ def zombie(t):
     p.wait()
 
 
+def leaderless(t):
+    """Its state is Z too, but it lives."""
+    p = ct.Program([ct.prog("leaderless")], ct.workdir("leaderless"))
+    p.wait_output(b"ready\n")
+    ct.wait_for(lambda: ") Z " in ct.text("/proc/%d/stat" % p.pid), "its first thread to end")
+    refused(t, "a_process_whose_first_thread_has_ended_is_refused", ct.EXIT_UNSUPPORTED,
+            r"%d.*first thread.*others run on" % p.pid, p.pid)
+    with t.fact("a_process_whose_first_thread_has_ended_runs_on"):
+        os.kill(p.pid, signal.SIGTERM)
+        p.finish()
+        if not p.output().endswith(b"unharmed\n"):
+            raise ct.Failed("it says %r" % p.output())
+
+
 # A 32-bit program in 84 + 17 bytes: pause(2), again and again.
 CODE32 = bytes([0xb8, 29, 0, 0, 0, 0xcd, 0x80, 0xeb, 0xf7])
 
@@ -146,6 +160,7 @@ def main(t):
     refused(t, "a_pid_of_nobody_is_said_to_be_gone", ct.EXIT_GONE, "no such process|no process|gone",
             dead_pid())
     zombie(t)
+    leaderless(t)
     refused(t, "a_kernel_thread_is_refused", ct.EXIT_UNSUPPORTED, "kernel thread", kernel_thread())
     own_process(t)
     compat(t)

@@ -9,6 +9,7 @@ program goes on unharmed with all it holds.
 import os
 import re
 import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
@@ -35,6 +36,7 @@ OTHERS = {
     "seccomp": r"thread \d+ .*: .*seccomp",
     "aio": r"process \d+.*: .*asynchronous",
     "semundo": r"process \d+.*: .*semaphore",
+    "keyring": r"process \d+.*: .*keyring",
     "ldt": r"process \d+.*: .*descriptor table",
     "ioperm": r"thread \d+ .*: .*I/O ports",
     "mempolicy": r"thread \d+ .*: .*NUMA",
@@ -141,6 +143,46 @@ def together(t):
         holder.end_unharmed()
 
 
+def any_line(lines, pattern):
+    if not any(re.search(pattern, line) for line in lines):
+        raise ct.Failed("no line matches %r in:\n%s" % (pattern, "\n".join(lines)))
+
+
+def traced(t):
+    with t.fact("a_program_under_a_tracer_is_refused_and_unharmed"):
+        holder = Holder(["eventfd"])
+        pid = holder.p.pid
+        tracer = subprocess.Popen(["/usr/bin/strace", "-f", "-o", "/dev/null", "-p", str(pid)],
+                                  stderr=subprocess.DEVNULL)
+        ct.wait_for(lambda: not re.search(r"TracerPid:\t0\n", ct.text("/proc/%d/status" % pid)),
+                    "the tracer to attach")
+        any_line(refused(holder), r"thread %d .*: .*traced" % pid)
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait()
+        holder.end_unharmed()
+
+
+def probed(t):
+    """A breakpoint of the kernel's in the text, which is never hit: a byte that is not the program's."""
+    events = "/sys/kernel/tracing/uprobe_events"
+    path = ct.prog("refuse")
+    image = ct.read(path)
+    entry = int.from_bytes(image[24:32], "little")      # e_entry; text is mapped where it lies
+    with t.fact("a_program_with_a_probe_in_its_text_is_refused_and_unharmed"):
+        with open(events, "w") as f:
+            f.write("p:ckpttest/entry %s:%#x\n" % (path, entry))
+        try:
+            holder = Holder(["eventfd"])
+            with open("/sys/kernel/tracing/events/ckpttest/enable", "w") as f:
+                f.write("1")
+            any_line(refused(holder), r"process %d.*: .*uprobes" % holder.p.pid)
+        finally:
+            with open("/sys/kernel/tracing/events/ckpttest/enable", "w") as f:
+                f.write("0")
+            open(events, "w").close()       # truncation removes them
+        holder.end_unharmed()
+
+
 def main(t):
     known = ct.subprocess.run([ct.prog("refuse")], stdout=ct.subprocess.PIPE).stdout.decode().split()
     t.same(sorted(set(known) - {"o_path"}), sorted([*DESCRIPTORS, *OTHERS]),
@@ -148,6 +190,8 @@ def main(t):
     for thing in [*DESCRIPTORS, *OTHERS]:
         one(t, thing)
     together(t)
+    traced(t)
+    probed(t)
 
 
 ct.run(main)

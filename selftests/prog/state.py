@@ -4,6 +4,7 @@
 
 And what only the outside sees: PID, TIDs, command line, executable, the table of open files.
 """
+import fcntl
 import os
 import random
 import re
@@ -93,9 +94,32 @@ def one(t, title, *args):
         ends_well(pid, p.cwd, lambda: ct.reap(pid))
 
 
+def lock_of_the_parent(t):
+    """Taken by us through an open file that the program has too: it is not the program's."""
+    with t.fact("a_lock_of_the_parent_stays_the_parents"):
+        where = ct.workdir("locked")
+        path = os.path.join(where, "file")
+        f = open(path, "w")
+        fcntl.lockf(f, fcntl.LOCK_EX)
+        p = ct.Program([ct.prog("counter"), "0", "64"], where, pass_fds=(f.fileno(),))
+        p.wait_output(b"ready\n")
+        store = ct.workdir("store")
+        ref = ct.snap(p.pid, store, "--kill").ref
+        p.wait_end()
+        pid = ct.restore_detached(ref, store)       # while we hold it
+        fcntl.lockf(f, fcntl.LOCK_UN)
+        with open(path, "w") as other:
+            fcntl.lockf(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        f.close()
+        os.kill(pid, signal.SIGTERM)
+        if ct.reap(pid):
+            raise ct.Failed("it did not end in order: %r" % p.output())
+
+
 def main(t):
     one(t, "state")
     one(t, "identity", "creds")
+    lock_of_the_parent(t)
 
 
 ct.run(main)

@@ -8,6 +8,7 @@
  */
 #include <asm/ldt.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <linux/aio_abi.h>
 #include <linux/bpf.h>
 #include <linux/filter.h>
@@ -332,6 +333,12 @@ static int make_semundo(void)
 	return id < 0 || semop(id, &up, 1) ? ABSENT : DONE;
 }
 
+static int make_keyring(void)
+{
+	return syscall(SYS_add_key, "user", "ckpt-test", "secret", 6, KEY_SPEC_PROCESS_KEYRING) < 0 ?
+	       ABSENT : DONE;
+}
+
 static int make_ldt(void)
 {
 	struct user_desc d = { .entry_number = 1, .limit = 0xfffff, .seg_32bit = 1,
@@ -430,6 +437,7 @@ static const struct thing {
 	{ "map-device", map_device }, { "map-pkey", map_pkey },
 	{ "child", make_child }, { "zombie-child", make_zombie }, { "seccomp", make_seccomp },
 	{ "aio", make_aio }, { "semundo", make_semundo }, { "ldt", make_ldt },
+	{ "keyring", make_keyring },
 	{ "ioperm", make_ioperm }, { "mempolicy", make_mempolicy }, { "notsc", make_notsc },
 	{ "dispatch", make_dispatch }, { "deadline", make_deadline },
 	{ "own-files", make_own_files }, { "own-namespace", make_own_namespace },

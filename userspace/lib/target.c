@@ -83,6 +83,12 @@ static int look(struct target *t, struct ckpt_err *err)
 		ckpt_err_hint(err, "its parent has not waited for it yet");
 		return -ESRCH;
 	}
+	if (state == 'Z') {
+		ckpt_err_set(err, EOPNOTSUPP, "process %d: its first thread has ended and others run on",
+			     t->pid);
+		ckpt_err_hint(err, "this is not supported yet; the process is alive");
+		return -EOPNOTSUPP;
+	}
 	if (flags & PF_KTHREAD) {
 		ckpt_err_set(err, EOPNOTSUPP, "process %d: is a kernel thread", t->pid);
 		ckpt_err_hint(err, "only programs can be snapshotted");
