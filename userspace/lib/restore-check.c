@@ -8,10 +8,12 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "machine.h"
 #include "restore-priv.h"
 
 /* The flags of the uapi header that version 1 cannot restore start at these bits. */
@@ -64,6 +66,43 @@ static uint64_t processor_features(void)
 	return (uint64_t)hi << 32 | lo;
 }
 
+/* What snap noted of its machine, more than the records tell; images of older versions have nothing. */
+static int check_noted(struct restore *rs)
+{
+	struct image *img = rs->opts->image;
+	int section = image_find(img, IMAGE_META, 0, IMAGE_META_SNAP), r;
+	struct machine was, here;
+	json_t *top, *noted;
+	size_t len;
+	void *data;
+
+	if (section < 0)
+		return 0;
+	r = image_load(img, (uint32_t)section, rs->err, &data, &len);
+	if (r)
+		return r;
+	top = json_loadb(data, len, 0, NULL);
+	free(data);
+	noted = json_object_get(top, "machine");
+	if (!top || (noted && machine_from_json(noted, &was)))
+		r = ckpt_err_set(rs->err, -EBADMSG,
+				 "%s: what it tells of its machine is not understood",
+				 image_label(img));
+	if (r || !noted)
+		goto out;
+	r = machine_read(&here);
+	if (r) {
+		ckpt_err_sys(rs->err, r, "what machine this is");
+		goto out;
+	}
+	if (!rs->m->mm.vdso)
+		was.vdso[0] = '\0';
+	r = machine_fits(&was, &here, rs->err);
+out:
+	json_decref(top);
+	return r;
+}
+
 static int check_machine(struct restore *rs)
 {
 	const struct ckpt_rec_system *s = &rs->m->system;
@@ -87,7 +126,7 @@ static int check_machine(struct restore *rs)
 		ckpt_err_hint(rs->err, "boot that kernel to restore it");
 		return -EOPNOTSUPP;
 	}
-	return 0;
+	return check_noted(rs);
 }
 
 static int check_fds(struct restore *rs)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * snap-report.c - IMAGE_META_SNAP: what the snapshot cost and what it is of, as JSON.  Times in
- * nanoseconds, memory in pages of page_size.  Nothing of it is needed to restore.
+ * nanoseconds, memory in pages of page_size.  A restore asks for "machine" alone.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "machine.h"
 #include "report.h"
 #include "snap.h"
 
@@ -38,18 +39,23 @@ static json_t *memory_to_json(const struct ckpt_stats *s, const struct image_pag
 int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *model,
 		      const struct snap_result *r, struct image_writer *w, struct ckpt_err *err)
 {
+	struct machine machine;
 	json_t *top;
 	char *text;
 	int ret;
 
-	top = json_pack("{s:i,s:I,s:o,s:o,s:b,s:i,s:o,s:o,s:i,s:s}",
+	ret = machine_read(&machine);
+	if (ret)
+		return ckpt_err_sys(err, ret, "what machine this is");
+	top = json_pack("{s:i,s:I,s:o,s:o,s:b,s:i,s:o,s:o,s:i,s:o,s:s}",
 			"version", 1, "pid", I(model->proc.pid),
 			"comm", report_text(model->threads[0].rec.comm),
 			"exe", report_text(model->paths[CKPT_PATH_EXE].path),
 			"killed", opts->kill, "page_size", (int)model->system.page_size,
 			"pause", pause_to_json(&r->stats),
 			"memory", memory_to_json(&r->stats, &r->pages),
-			"barrier_files", (int)r->barrier_files, "tools", CKPT_VERSION);
+			"barrier_files", (int)r->barrier_files,
+			"machine", machine_to_json(&machine), "tools", CKPT_VERSION);
 	text = top ? json_dumps(top, JSON_COMPACT) : NULL;
 	json_decref(top);
 	if (!text)
