@@ -38,7 +38,6 @@
  * one caller at a time (its session's mutex); thread->state is shared with the
  * thread and changes by cmpxchg. `ended` is set once, before the wake-up.
  */
-#include <linux/delay.h>
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -739,6 +738,6 @@ void ckpt_freeze_exit(void)
 {
 	/* Nobody tells: after the count a target may only return, not sleep, in our text. */
 	while (atomic64_read(&ckpt_counters[CKPT_COUNT_FREEZES]))
-		msleep(1);
+		schedule_timeout_uninterruptible(1);
 	synchronize_rcu_tasks();
 }
