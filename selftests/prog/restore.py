@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What `ckptctl restore` is to the one who calls it: a stand-in for the program, or a clear refusal."""
 import glob
+import json
 import os
 import random
 import re
@@ -229,6 +230,43 @@ def file_changed(t):
             nothing_runs(p.pid)
 
 
+def file_appended_to(t):
+    """What comes behind the end at the snapshot is cut off, also what somebody else wrote; said aloud."""
+    def append(p, n):
+        with open(p.out, "ab") as f:
+            f.write(b"x" * n)
+
+    def says(p, n, err):
+        if not re.search(r"%s .*\b%d bytes" % (re.escape(p.out), n), err):
+            raise ct.Failed("it says " + err)
+
+    with t.fact("a_file_that_is_cut_back_is_named_with_the_bytes_that_are_gone"):
+        p = endless()
+        ref, store = snapped_and_killed(p)
+        whole = p.output()
+        append(p, 1234)
+        got = ct.ckptctl("restore", "--detach", "--json", ref, "-o", store)
+        if got.status or json.loads(got.out)["cut"] != [{"path": p.out, "bytes": 1234}]:
+            raise ct.Failed("%r" % got)
+        says(p, 1234, got.err)
+        os.kill(p.pid, signal.SIGTERM)
+        if ct.reap(p.pid) or p.output() != whole + b"in order\n":
+            raise ct.Failed("the file holds %r" % p.output())
+    with t.fact("so_it_is_in_the_foreground"):
+        r = ct.Restored(ref, store, p.cwd)
+        wait_running(p.pid, r)
+        os.kill(p.pid, signal.SIGTERM)
+        r.finish()
+        says(p, len(b"in order\n"), ct.text(r.err))
+    with t.fact("nothing_is_said_of_a_file_that_is_as_it_was"):
+        os.truncate(p.out, len(whole))
+        got = ct.ckptctl("restore", "--detach", "--json", ref, "-o", store)
+        os.kill(p.pid, signal.SIGTERM)
+        ct.reap(p.pid)
+        if got.status or json.loads(got.out)["cut"] or got.err:
+            raise ct.Failed("%r" % got)
+
+
 def damaged(t):
     """Any flipped byte, and any cut, is found by verify and never restored."""
     p = endless()
@@ -273,6 +311,7 @@ def main(t):
     pid_in_use(t)
     executable_changed(t)
     file_changed(t)
+    file_appended_to(t)
     damaged(t)
 
 

@@ -102,9 +102,26 @@ static void tell(uint64_t done, uint64_t total, void *arg)
 	progress_tell(done, total, arg);
 }
 
-static json_t *report(const char *ref, pid_t pid)
+/* Whoever wrote there in the meantime will want to know. */
+struct cuts {
+	const struct ctl *ctl;
+	json_t		*list;
+};
+
+static void note_cut(const char *path, uint64_t bytes, void *arg)
 {
-	return json_pack("{s:b,s:o,s:i}", "ok", 1, "ref", report_text(ref), "pid", (int)pid);
+	struct cuts *c = arg;
+
+	json_array_append_new(c->list, json_pack("{s:o,s:I}", "path", report_text(path),
+						 "bytes", (json_int_t)bytes));
+	ctl_note(c->ctl, "%s was cut back to what it held at the snapshot: %llu bytes are gone", path,
+		 (unsigned long long)bytes);
+}
+
+static json_t *report(const char *ref, pid_t pid, json_t *cuts)
+{
+	return json_pack("{s:b,s:o,s:i,s:O}", "ok", 1, "ref", report_text(ref), "pid", (int)pid,
+			 "cut", cuts);
 }
 
 /* The number alone, so that a script can take it. */
@@ -113,29 +130,42 @@ static void human(const struct ctl *ctl, json_t *o)
 	printf("%d\n", (int)out_get(o, "pid"));
 }
 
+static int run_detached(struct ctl *ctl, const struct ckpt_restore_opts *o, const char *ref,
+			json_t *cuts)
+{
+	pid_t pid;
+	int ret;
+
+	progress_begin(ctl, "restore");
+	ret = ckpt_restore_run(o, &ctl->err, &pid);
+	progress_end();
+	return ret ? ctl_fail(ctl, NULL) : ctl_report(ctl, report(ref, pid, cuts), human);
+}
+
 static int bring_back(struct ctl *ctl, const struct request *q, struct image *image, const char *ref)
 {
+	struct cuts cuts = { .ctl = ctl, .list = json_array() };
 	struct ckpt_restore_opts o = {
 		.image = image, .fds = q->fds, .nr_fds = q->nr_fds, .paths = q->paths,
 		.nr_paths = q->nr_paths, .detach = q->detach,
 		/* A bar must not be drawn over what the program prints: only where it is not tied. */
 		.progress = q->detach ? tell : NULL,
+		.cut = note_cut, .arg = &cuts,
 	};
 	int status, ret;
-	pid_t pid;
 
-	if (q->detach) {
-		progress_begin(ctl, "restore");
-		ret = ckpt_restore_run(&o, &ctl->err, &pid);
-		progress_end();
-		if (ret)
-			return ctl_fail(ctl, NULL);
-		return ctl_report(ctl, report(ref, pid), human);
-	}
-	ret = ckpt_restore_foreground(&o, &ctl->err, &status);
-	if (ret)
+	if (!cuts.list) {
+		ckpt_err_sys(&ctl->err, ENOMEM, "report");
 		return ctl_fail(ctl, NULL);
-	ckpt_restore_end_like(status);
+	}
+	if (q->detach)
+		ret = run_detached(ctl, &o, ref, cuts.list);
+	else if (ckpt_restore_foreground(&o, &ctl->err, &status))
+		ret = ctl_fail(ctl, NULL);
+	else
+		ckpt_restore_end_like(status);
+	json_decref(cuts.list);
+	return ret;
 }
 
 static int open_and_run(struct ctl *ctl, const struct request *q)

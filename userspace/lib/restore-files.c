@@ -437,9 +437,14 @@ int restore_files_commit(struct restore *rs)
 			{ .tv_sec = ns / (int64_t)NSEC_PER_SEC, .tv_nsec = ns % (int64_t)NSEC_PER_SEC },
 		};
 
-		if (ftruncate(fs->cuts[i].fd, (off_t)f->rec.id.size) < 0)
+		struct stat st;
+
+		if (fstat(fs->cuts[i].fd, &st) < 0 ||
+		    ftruncate(fs->cuts[i].fd, (off_t)f->rec.id.size) < 0)
 			return ckpt_err_sys(rs->err, errno, "fd %d: cut %s back to %llu bytes",
 					    f->rec.fd, f->path, (unsigned long long)f->rec.id.size);
+		if (rs->opts->cut && (uint64_t)st.st_size > f->rec.id.size)
+			rs->opts->cut(f->path, (uint64_t)st.st_size - f->rec.id.size, rs->opts->arg);
 		/* So that a second restore from the same image finds what it expects. */
 		futimens(fs->cuts[i].fd, times);
 	}

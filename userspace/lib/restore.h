@@ -43,7 +43,9 @@ struct ckpt_restore_path {
  * @paths: @nr_paths paths to look for elsewhere; the first that fits counts
  * @detach: the process is left to init (or a subreaper), not to the caller
  * @progress: called now and then while memory is filled, with bytes; or NULL
- * @arg: for @progress
+ * @cut: told of each file that had grown and was cut back, with the bytes that are gone, right
+ *	before the process runs; or NULL
+ * @arg: for @progress and @cut
  *
  * Descriptors 0..2 that were a terminal, pipe or FIFO become the caller's 0..2.
  */
@@ -56,6 +58,7 @@ struct ckpt_restore_opts {
 	size_t nr_paths;
 	bool detach;
 	void (*progress)(uint64_t done, uint64_t total, void *arg);
+	void (*cut)(const char *path, uint64_t bytes, void *arg);
 	void *arg;
 };
 
