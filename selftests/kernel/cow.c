@@ -241,6 +241,20 @@ static void pinned(struct job *job)
 	pin(job);
 }
 
+/* In a pipe by vmsplice: a reference that the page tables do not explain. */
+static void held(struct job *job)
+{
+	struct iovec v;
+	int fd[2];
+
+	make(job, SMALL, MADV_NOHUGEPAGE);
+	v = (struct iovec) { job->mem, job->len };
+	must(pipe2(fd, O_CLOEXEC | O_NONBLOCK));
+	must(fcntl(fd[1], F_SETPIPE_SZ, job->len));
+	if (vmsplice(fd[1], &v, 1, 0) != (ssize_t)job->len)
+		give_up("vmsplice: not all of it");
+}
+
 static void pinned_huge(struct job *job)
 {
 	make(job, LEN, MADV_HUGEPAGE);
@@ -280,6 +294,7 @@ KIND(swapped_no_access, .needs.swap = true, .figures.faulted = 64);
 KIND(swapped_and_read, .needs.swap = true);
 KIND(swapped_before_fork, .needs.swap = true, .figures.faulted = 64);
 KIND(pinned, .figures.copied = 64);
+KIND(held, .figures.copied = 64);
 KIND(pinned_huge, .figures.copied = 512);
 KIND(hugetlb, .needs.huge_pool = true, .figures.copied = 512);
 KIND(lazily_freed);
