@@ -211,7 +211,7 @@ int machine_fits(const struct machine *was, const struct machine *here, struct c
 	if (was->vdso[0] && strcmp(was->vdso, here->vdso)) {
 		ret = ckpt_err_set(err, EOPNOTSUPP, "the vdso, a piece of the kernel in the program, "
 				   "is another on this machine");
-		ckpt_err_hint(err, "boot the very kernel the image was made on, on the like processor");
+		ckpt_err_hint(err, "boot the very kernel the image was made on, on a processor of that kind");
 		return ret;
 	}
 	return 0;
