@@ -391,7 +391,7 @@ TEST_F(busy, thread_halted_by_a_tracer_stays_halted)
 	EXPECT_TRUE(goes_on(self->counters));
 }
 
-TEST_F(busy, can_be_frozen_a_thousand_times)
+TEST_F_TIMEOUT(busy, can_be_frozen_a_thousand_times, 600)
 {
 	int i, rounds = getenv("CKPT_FULL") ? 1000 : 200;
 

@@ -402,7 +402,7 @@ TEST_F_TIMEOUT(sleeper, that_wakes_long_after_the_freeze_is_no_timeout, 600)
 	close(session);
 }
 
-TEST_F(sleeper, state_by_the_session_agrees_with_itself_too)
+TEST_F_TIMEOUT(sleeper, state_by_the_session_agrees_with_itself_too, 600)
 {
 	int session = attach(self->target.pid), i, n = rounds(60, 1000);
 
