@@ -76,7 +76,7 @@ static void writing_program(struct target *me, void *arg)
 	writers = arg;
 	for (i = 0; i < WRITERS; i++) {
 		writers->mem[i] = aligned_memory(writers->len);
-		must(madvise(writers->mem[i], writers->len, writers->advice));
+		advise_huge(writers->mem[i], writers->len, writers->advice);
 		memset(writers->mem[i], 1, writers->len);
 	}
 	for (i = 0; i < WRITERS; i++)
@@ -182,7 +182,7 @@ static void reading_program(struct target *me, void *arg)
 	size_t i;
 
 	reader = arg;
-	must(madvise(ballast, BALLAST, MADV_NOHUGEPAGE));
+	advise_huge(ballast, BALLAST, MADV_NOHUGEPAGE);
 	for (i = 0; i < BALLAST; i += PAGE)
 		ballast[i] = 1;
 	reader->buf = m;

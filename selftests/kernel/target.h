@@ -245,6 +245,18 @@ static inline bool set_file(const char *path, const char *text)
 	return n == (ssize_t)strlen(text);
 }
 
+/* The kernel for real time has no transparent huge pages, and takes no advice about them. */
+static inline bool has_huge_pages(void)
+{
+	return !access("/sys/kernel/mm/transparent_hugepage", F_OK);
+}
+
+static inline void advise_huge(void *mem, size_t len, int advice)
+{
+	if (has_huge_pages())
+		must(madvise(mem, len, advice));
+}
+
 /* Up to @room - 1 bytes of a file, as text; -1 when there is none. */
 static inline ssize_t get_file_text(const char *path, char *buf, size_t room)
 {

@@ -81,7 +81,7 @@ int main(int argc, char **argv)
 		die("the size has to be a power of two");
 	map(PREFIX_HEAD, 4096);
 	map(PREFIX_BASE, size);
-	must(madvise((void *)PREFIX_BASE, size, thp ? MADV_HUGEPAGE : MADV_NOHUGEPAGE));
+	advise_huge((void *)PREFIX_BASE, size, thp ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	head->magic = PREFIX_MAGIC;
 	head->size = size;
 	signal(SIGTERM, on_term);

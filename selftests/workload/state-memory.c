@@ -71,7 +71,7 @@ static void set_anon(void)
 	zeroed = anon(AREA);
 	want(*(volatile char *)zeroed == 0);	/* the zero page, mapped by a read */
 	huge = anon(4 << 20);
-	must(madvise(huge, 4 << 20, MADV_HUGEPAGE));
+	advise_huge(huge, 4 << 20, MADV_HUGEPAGE);
 	fill(huge, 4 << 20, 5);
 	memcpy(text, ret42, sizeof(ret42));
 	must(mprotect(text, PAGE, PROT_READ | PROT_EXEC));
@@ -170,7 +170,10 @@ static void set_map(void)
 		must(munmap(p + 2 * PAGE, PAGE));
 		advised[i] = p + PAGE;
 		must(mprotect(advised[i], PAGE, PROT_READ | PROT_WRITE));
-		must(madvise(advised[i], PAGE, advice[i]));
+		if (advice[i] == MADV_NOHUGEPAGE)
+			advise_huge(advised[i], PAGE, advice[i]);
+		else
+			must(madvise(advised[i], PAGE, advice[i]));
 		fill(advised[i], PAGE, 100 + i);
 	}
 	must(mlock(plain, PAGE));

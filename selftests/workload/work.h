@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,6 +72,13 @@ static inline __attribute__((format(printf, 1, 2), noreturn)) void die(const cha
 			die("%s:%d: %s: %s", __FILE__, __LINE__, #call, strerror(errno));\
 		must_ret;								\
 	})
+
+/* The kernel for real time has no transparent huge pages, and takes no advice about them. */
+static inline void advise_huge(void *mem, size_t len, int advice)
+{
+	if (!access("/sys/kernel/mm/transparent_hugepage", F_OK))
+		must(madvise(mem, len, advice));
+}
 
 #define NSEC_PER_MSEC	1000000L
 #define NSEC_PER_SEC	1000000000L
