@@ -56,6 +56,7 @@ help:
 	@echo "make check       all tests, in a VM, with small counts"
 	@echo "make check-full  the same with full counts"
 	@echo "make check-matrix  kernel and program tests on every kernel of tools/kernels"
+	@echo "make fuzz T=60   fuzz what reads images, each part for that many seconds"
 	@echo "make bench       benchmarks, in a VM"
 	@echo "make style       checkpatch, sparse, header and size rules"
 	@echo "make install     to DESTDIR ($(DESTDIR)) and PREFIX ($(PREFIX))"
@@ -161,7 +162,7 @@ TEST_SRC := $(filter-out $(OWN_MAKE:%=selftests/%/%) selftests/lib/%,$(wildcard 
 TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
 TEST_LIB := $(patsubst %.c,$(B)/obj/%.o,$(wildcard selftests/lib/*.c))
 
-tests: $(TEST_BIN) $(OWN_MAKE:%=test-%)
+tests: $(TEST_BIN) $(filter-out test-fuzz,$(OWN_MAKE:%=test-%))
 
 $(OWN_MAKE:%=test-%): test-%:
 	$(Q)$(MAKE) -s -C selftests/$* OUT=$(CURDIR)/$(B)/$* UAPI=$(CURDIR)/uapi
@@ -204,6 +205,12 @@ bench: deps
 	$(Q)$(MAKE) all
 	$(Q)$(VM) --disk 2G -t 3600 -- bench/run $(T)
 
+# The fuzzers need clang, and nothing else does.
+fuzz:
+	$(Q)tools/deps clang libclang-rt-14-dev
+	$(Q)$(MAKE) test-unit test-fuzz
+	$(Q)selftests/fuzz/run $(or $(T),60)
+
 style: deps
 	$(Q)tools/style
 
@@ -244,7 +251,7 @@ distclean:
 	$(Q)rm -rf $(B)
 
 FORCE:
-.PHONY: all help deps module kmod userspace tests check-kver demo check check-matrix check-full bench style install clean \
+.PHONY: fuzz all help deps module kmod userspace tests check-kver demo check check-matrix check-full bench style install clean \
 	distclean print-kdir print-cflags FORCE $(OWN_MAKE:%=test-%)
 .DELETE_ON_ERROR:
 .SUFFIXES:
