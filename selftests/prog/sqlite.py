@@ -14,8 +14,8 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import ckpttest as ct
 
-TRANSACTIONS = ct.full(400, 60)
-ROWS = ct.full(2000, 300)
+TRANSACTIONS = ct.full(200, 60)
+ROWS = ct.full(1000, 300)
 
 SETUP = """
 PRAGMA cache_size = 50;
