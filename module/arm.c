@@ -86,7 +86,7 @@ static int not_present(struct arm *a, unsigned long addr)
  * pinned it (AIO with O_DIRECT before 6.6, some file systems later). A page of a large
  * folio cannot be told by its count.
  */
-static __always_inline bool is_held_elsewhere(struct folio *folio)
+static noinline bool is_held_elsewhere(struct folio *folio)
 {
 	return !folio_test_large(folio) &&
 	       folio_ref_count(folio) > 1 + folio_test_swapcache(folio);
@@ -100,7 +100,7 @@ static __always_inline bool share_pte(struct arm *a, struct folio *folio, struct
 {
 	if (!PageAnonExclusive(page))
 		return true;
-	if (unlikely(is_held_elsewhere(folio)))
+	if (unlikely(folio_ref_count(folio) != 1) && is_held_elsewhere(folio))
 		return false;
 	if (unlikely(a->pinned))
 		return !ckpt_try_share_pte(page);
