@@ -19,7 +19,7 @@ import ckpttest as ct
 
 MIB = ct.full(256, 16)
 RUNS = ct.full(50, 2)
-IMAGES = ct.full(10, 1)
+IMAGES = ct.full(3, 1)
 
 
 def check(*args):
