@@ -73,8 +73,8 @@ static inline void ksm_off(void)
 	set_file(KSM "run", "0");
 }
 
-/* The page frame at an address of a process, 0: none in memory. For root. */
-static inline uint64_t frame_of(pid_t pid, const void *addr)
+/* Of a process, proc_pid_pagemap(5). For root. */
+static inline uint64_t pagemap_entry(pid_t pid, const void *addr)
 {
 	uint64_t entry = 0;
 	char path[32];
@@ -84,20 +84,20 @@ static inline uint64_t frame_of(pid_t pid, const void *addr)
 	fd = must(open(path, O_RDONLY | O_CLOEXEC));
 	must(pread(fd, &entry, sizeof(entry), (unsigned long)addr / PAGE * 8));
 	close(fd);
+	return entry;
+}
+
+/* The page frame at an address of a process, 0: none in memory. */
+static inline uint64_t frame_of(pid_t pid, const void *addr)
+{
+	uint64_t entry = pagemap_entry(pid, addr);
+
 	return entry >> 63 ? entry & ((1ULL << 55) - 1) : 0;
 }
 
 static inline bool is_swapped(pid_t pid, const void *addr)
 {
-	uint64_t entry = 0;
-	char path[32];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
-	fd = must(open(path, O_RDONLY | O_CLOEXEC));
-	must(pread(fd, &entry, sizeof(entry), (unsigned long)addr / PAGE * 8));
-	close(fd);
-	return entry >> 62 & 1;
+	return pagemap_entry(pid, addr) >> 62 & 1;
 }
 
 #endif
