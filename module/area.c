@@ -17,6 +17,7 @@
 #include <linux/slab.h>
 #include <linux/userfaultfd_k.h>
 
+#include "alloc.h"
 #include "area.h"
 #include "compat/compat.h"
 
@@ -107,7 +108,7 @@ int ckpt_areas_take(struct ckpt_areas *areas, struct mm_struct *mm)
 
 	/* All threads are still: nobody maps anything between the count and the walk. */
 	cap = READ_ONCE(mm->map_count) + 8;
-	areas->v = kvcalloc(cap, sizeof(*areas->v), GFP_KERNEL_ACCOUNT);
+	areas->v = ckpt_alloc_array(cap, sizeof(*areas->v));
 	if (!areas->v)
 		return -ENOMEM;
 	if (mmap_read_lock_killable(mm))

@@ -42,6 +42,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 
+#include "alloc.h"
 #include "area.h"
 #include "arm.h"
 #include "compat/compat.h"
@@ -241,7 +242,7 @@ unlock:
 
 static int refill(struct arm *a)
 {
-	a->spare = alloc_page(GFP_KERNEL_ACCOUNT);
+	a->spare = ckpt_alloc_page(0);
 	return a->spare ? 0 : -ENOMEM;
 }
 

@@ -20,6 +20,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "alloc.h"
 #include "area.h"
 #include "barrier.h"
 #include "compat/compat.h"
@@ -36,7 +37,7 @@ static int add(struct ckpt_written_list *list, const struct path *path, int fd,
 			return 0;
 	if (list->nr == list->cap) {
 		cap = max(16U, 2 * list->cap);
-		v = kvcalloc(cap, sizeof(*v), GFP_KERNEL_ACCOUNT);
+		v = ckpt_alloc_array(cap, sizeof(*v));
 		if (!v)
 			return -ENOMEM;
 		if (list->nr)

@@ -21,6 +21,7 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 
+#include "alloc.h"
 #include "area.h"
 #include "copy.h"
 #include "counters.h"
@@ -56,7 +57,7 @@ int ckpt_copy_pages(struct ckpt_pages *pages, struct ckpt_leaf *leaf, unsigned l
 	struct page *page;
 
 	for (; nr; nr--, from++, addr += PAGE_SIZE) {
-		page = alloc_page(GFP_KERNEL_ACCOUNT);
+		page = ckpt_alloc_page(0);
 		if (!page)
 			return -ENOMEM;
 		copy_highpage(page, from);
@@ -169,7 +170,7 @@ static int copy_file_page(struct ckpt_pages *pages, struct file *file, loff_t po
 			  unsigned long addr)
 {
 	struct ckpt_leaf *leaf = ckpt_pages_leaf(pages, addr);
-	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	struct page *page = ckpt_alloc_page(__GFP_ZERO);
 	ssize_t n;
 
 	if (!leaf || !page) {

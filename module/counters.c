@@ -9,6 +9,7 @@
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 
+#include "alloc.h"
 #include "counters.h"
 
 atomic64_t ckpt_counters[CKPT_COUNT_NR];
@@ -38,9 +39,11 @@ void ckpt_counters_init(void)
 {
 	dir = debugfs_create_dir("ckpt", NULL);
 	debugfs_create_file("counters", 0400, dir, NULL, &counters_fops);
+	ckpt_alloc_init(dir);
 }
 
 void ckpt_counters_exit(void)
 {
 	debugfs_remove_recursive(dir);
+	ckpt_alloc_exit();
 }

@@ -50,6 +50,7 @@
 #include <linux/wait.h>
 #include <asm/syscall.h>
 
+#include "alloc.h"
 #include "calls.h"
 #include "compat/compat.h"
 #include "counters.h"
@@ -159,7 +160,7 @@ static int queue_on(struct ckpt_thread *thread, struct callback_head *work,
 
 static struct ckpt_thread *thread_new(struct ckpt_frozen *frozen)
 {
-	struct ckpt_thread *thread = kzalloc(sizeof(*thread), GFP_KERNEL_ACCOUNT);
+	struct ckpt_thread *thread = ckpt_alloc(sizeof(*thread));
 
 	if (thread) {
 		ckpt_count(CKPT_COUNT_THREADS, 1);
@@ -529,11 +530,11 @@ static int freeze_all(struct ckpt_frozen *frozen, struct ckpt_why *why)
 
 static struct ckpt_frozen *freeze_new(struct task_struct *leader, unsigned int timeout_ms)
 {
-	struct ckpt_frozen *frozen = kzalloc(sizeof(*frozen), GFP_KERNEL_ACCOUNT);
+	struct ckpt_frozen *frozen = ckpt_alloc(sizeof(*frozen));
 
 	if (!frozen)
 		return NULL;
-	frozen->pause = kzalloc(sizeof(*frozen->pause), GFP_KERNEL_ACCOUNT);
+	frozen->pause = ckpt_alloc(sizeof(*frozen->pause));
 	if (!frozen->pause) {
 		kfree(frozen);
 		return NULL;

@@ -28,6 +28,7 @@
 #include <linux/stat.h>
 #include <linux/uidgid.h>
 
+#include "alloc.h"
 #include "compat/compat.h"
 #include "identity.h"
 
@@ -125,13 +126,14 @@ static void learn(struct ckpt_identities *ids, const struct path *path)
 
 	if (!d_inode(path->dentry) || xa_load(&ids->by_inode, key_of(path)))
 		return;
-	known = kzalloc(sizeof(*known), GFP_KERNEL_ACCOUNT);
+	known = ckpt_alloc(sizeof(*known));
 	if (!known)
 		return;
 	known->path = *path;
 	path_get(&known->path);
 	ask(path, &known->id);
-	if (xa_is_err(xa_store(&ids->by_inode, key_of(path), known, GFP_KERNEL_ACCOUNT))) {
+	if (ckpt_alloc_fails() ||
+	    xa_is_err(xa_store(&ids->by_inode, key_of(path), known, GFP_KERNEL_ACCOUNT))) {
 		path_put(&known->path);
 		kfree(known);
 	}
@@ -187,7 +189,7 @@ void ckpt_identities_learn(struct ckpt_identities *ids, struct task_struct *lead
 	struct mm_struct *mm = get_task_mm(leader);
 	unsigned int i;
 
-	paths.v = kvcalloc(MAX_KNOWN, sizeof(*paths.v), GFP_KERNEL_ACCOUNT);
+	paths.v = ckpt_alloc_array(MAX_KNOWN, sizeof(*paths.v));
 	if (paths.v && mm) {
 		note_mappings(&paths, mm);
 		task_lock(leader);

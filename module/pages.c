@@ -17,6 +17,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+#include "alloc.h"
 #include "counters.h"
 #include "pages.h"
 
@@ -42,15 +43,17 @@ void ckpt_pages_init(struct ckpt_pages *pages)
 static struct ckpt_leaf *leaf_new(void)
 {
 	struct ckpt_leaf *leaf;
+	struct page *page;
 
-	leaf = kzalloc(sizeof(*leaf), GFP_KERNEL_ACCOUNT);
+	leaf = ckpt_alloc(sizeof(*leaf));
 	if (!leaf)
 		return NULL;
-	leaf->entries = (unsigned long *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!leaf->entries) {
+	page = ckpt_alloc_page(__GFP_ZERO);
+	if (!page) {
 		kfree(leaf);
 		return NULL;
 	}
+	leaf->entries = page_address(page);
 	ckpt_count(CKPT_COUNT_LEAVES, 1);
 	return leaf;
 }
@@ -100,7 +103,8 @@ struct ckpt_leaf *ckpt_pages_leaf(struct ckpt_pages *pages, unsigned long addr)
 		list_del_init(&leaf->spare);
 	else
 		leaf = leaf_new();
-	if (leaf && xa_is_err(xa_store(&pages->leaves, index, leaf, GFP_KERNEL_ACCOUNT))) {
+	if (leaf && (ckpt_alloc_fails() ||
+		     xa_is_err(xa_store(&pages->leaves, index, leaf, GFP_KERNEL_ACCOUNT)))) {
 		leaf_free(leaf);
 		leaf = NULL;
 	}

@@ -15,6 +15,7 @@
  */
 #include <linux/slab.h>
 
+#include "alloc.h"
 #include "counters.h"
 #include "picture.h"
 #include "shrink.h"
@@ -22,7 +23,7 @@
 
 struct ckpt_picture *ckpt_picture_new(u32 flags)
 {
-	struct ckpt_picture *picture = kzalloc(sizeof(*picture), GFP_KERNEL_ACCOUNT);
+	struct ckpt_picture *picture = ckpt_alloc(sizeof(*picture));
 
 	if (!picture)
 		return NULL;

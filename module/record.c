@@ -8,10 +8,10 @@
  * the window may fail, then the capture fails and the target goes on.
  */
 #include <linux/mm.h>
-#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
+#include "alloc.h"
 #include "params.h"
 #include "record.h"
 
@@ -33,7 +33,7 @@ int ckpt_records_reserve(struct ckpt_records *r, size_t bytes)
 		return r->err = -EFBIG;
 
 	cap = PAGE_ALIGN(max(r->len + bytes, 2 * r->cap));
-	buf = kvmalloc(cap, GFP_KERNEL_ACCOUNT);
+	buf = ckpt_alloc_fails() ? NULL : kvmalloc(cap, GFP_KERNEL_ACCOUNT);
 	if (!buf)
 		return r->err = -ENOMEM;
 	if (r->len)

@@ -15,13 +15,13 @@
  * Locks: session->lock, held across every call, so that two threads of the caller
  * cannot freeze or thaw into one another's capture.
  */
-#include <linux/anon_inodes.h>
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 
+#include "alloc.h"
 #include "capture.h"
 #include "counters.h"
 #include "freeze.h"
@@ -233,7 +233,7 @@ static const struct file_operations session_fops = {
 /* Takes over the reference to @leader. */
 static int make_session(struct ckpt_call *call, struct task_struct *leader)
 {
-	struct ckpt_session *session = kzalloc(sizeof(*session), GFP_KERNEL_ACCOUNT);
+	struct ckpt_session *session = ckpt_alloc(sizeof(*session));
 	struct file *file;
 
 	if (!session) {
@@ -245,7 +245,7 @@ static int make_session(struct ckpt_call *call, struct task_struct *leader)
 	session->leader = leader;
 	ckpt_count(CKPT_COUNT_SESSIONS, 1);
 
-	file = anon_inode_getfile("[ckpt-session]", &session_fops, session, O_RDWR);
+	file = ckpt_anon_file("[ckpt-session]", &session_fops, session, O_RDWR);
 	if (IS_ERR(file)) {
 		session_free(session);
 		return PTR_ERR(file);

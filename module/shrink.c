@@ -27,6 +27,7 @@
 #include <linux/slab.h>
 
 #include "compat/compat.h"
+#include "alloc.h"
 #include "picture.h"
 #include "shrink.h"
 
@@ -54,7 +55,7 @@ int ckpt_pressure_attach(struct ckpt_picture *picture, struct mm_struct *mm,
 	struct mem_cgroup *old = set_active_memcg(memcg);
 	struct ckpt_pressure *pressure;
 
-	pressure = kmem_cache_alloc_lru(cache, &lru, GFP_KERNEL_ACCOUNT);
+	pressure = ckpt_alloc_fails() ? NULL : kmem_cache_alloc_lru(cache, &lru, GFP_KERNEL_ACCOUNT);
 	set_active_memcg(old);
 	mem_cgroup_put(memcg);
 	if (!pressure)

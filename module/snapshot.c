@@ -8,7 +8,6 @@
  *
  * Locks: none across copies to the user; a page is read with a reference of its own.
  */
-#include <linux/anon_inodes.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/ktime.h>
@@ -20,6 +19,7 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
+#include "alloc.h"
 #include "ioctl.h"
 #include "picture.h"
 #include "trace.h"
@@ -329,7 +329,7 @@ static const struct file_operations snapshot_fops = {
  */
 int ckpt_picture_fd(struct ckpt_picture *picture, struct ckpt_call *call)
 {
-	struct file *file = anon_inode_getfile("[ckpt-snapshot]", &snapshot_fops, picture, O_RDONLY);
+	struct file *file = ckpt_anon_file("[ckpt-snapshot]", &snapshot_fops, picture, O_RDONLY);
 
 	if (IS_ERR(file)) {
 		ckpt_picture_put(picture);

@@ -19,6 +19,7 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 
+#include "alloc.h"
 #include "barrier.h"
 #include "compat/compat.h"
 #include "freeze.h"
@@ -72,7 +73,7 @@ static int take_fds(struct open_fds *fds, struct task_struct *leader)
 	int full;
 
 	for (cap = 64; ; cap *= 4) {
-		fds->v = kvcalloc(cap, sizeof(*fds->v), GFP_KERNEL_ACCOUNT);
+		fds->v = ckpt_alloc_array(cap, sizeof(*fds->v));
 		if (!fds->v)
 			return -ENOMEM;
 		fds->cap = cap;
@@ -310,7 +311,7 @@ static void add_locks(struct ckpt_records *r, const struct open_fds *fds, unsign
 	nr = ctx ? all_locks(ctx, open, fds->files, NULL, 0) : 0;
 	if (!nr)
 		return;
-	v = kvcalloc(nr, sizeof(*v), GFP_KERNEL_ACCOUNT);
+	v = ckpt_alloc_array(nr, sizeof(*v));
 	if (!v) {
 		r->err = r->err ?: -ENOMEM;
 		return;
@@ -326,8 +327,8 @@ static void add_locks(struct ckpt_records *r, const struct open_fds *fds, unsign
 static void add_all(struct ckpt_records *r, const struct open_fds *fds,
 		    struct ckpt_written_list *written)
 {
-	char *buf = kmalloc(CKPT_PATH_ROOM, GFP_KERNEL_ACCOUNT);
-	char *info = kmalloc(INFO_ROOM, GFP_KERNEL_ACCOUNT);
+	char *buf = ckpt_alloc(CKPT_PATH_ROOM);
+	char *info = ckpt_alloc(INFO_ROOM);
 	unsigned int i;
 
 	if (buf && info) {

@@ -18,6 +18,7 @@
 #include <linux/userfaultfd_k.h>
 #include <asm/mmu_context.h>
 
+#include "alloc.h"
 #include "area.h"
 #include "compat/compat.h"
 #include "freeze.h"
@@ -165,7 +166,7 @@ static int gather(struct mm_struct *mm, struct mapping **ret_v, unsigned int *re
 	struct mapping *v;
 	VMA_ITERATOR(vmi, mm, 0);
 
-	v = kvcalloc(cap, sizeof(*v), GFP_KERNEL_ACCOUNT);
+	v = ckpt_alloc_array(cap, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
 	*ret_v = v;
@@ -289,7 +290,7 @@ static void add_paths(struct ckpt_records *r, struct task_struct *leader, struct
 void ckpt_state_memory(struct ckpt_records *r, struct ckpt_frozen *frozen)
 {
 	struct mm_struct *mm = ckpt_frozen_mm(frozen);
-	char *buf = kmalloc(CKPT_PATH_ROOM, GFP_KERNEL_ACCOUNT);
+	char *buf = ckpt_alloc(CKPT_PATH_ROOM);
 
 	if (!buf) {
 		r->err = r->err ?: -ENOMEM;

@@ -13,6 +13,7 @@
 #include <linux/signal.h>
 #include <linux/slab.h>
 
+#include "alloc.h"
 #include "compat/compat.h"
 #include "freeze.h"
 #include "record.h"
@@ -156,7 +157,7 @@ static int make_room(struct senders *s)
 	if (s->nr_pending > s->pending_cap) {
 		kvfree(s->pending);
 		s->pending_cap = s->nr_pending + 16;
-		s->pending = kvcalloc(s->pending_cap, sizeof(*s->pending), GFP_KERNEL_ACCOUNT);
+		s->pending = ckpt_alloc_array(s->pending_cap, sizeof(*s->pending));
 		if (!s->pending)
 			return -ENOMEM;
 	}

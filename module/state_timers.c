@@ -19,6 +19,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "alloc.h"
 #include "compat/compat.h"
 #include "record.h"
 #include "state.h"
@@ -216,7 +217,7 @@ int ckpt_timers_make_room(struct ckpt_timers *timers)
 		return 0;
 	kvfree(timers->posix);
 	timers->cap = timers->nr + 16;
-	timers->posix = kvcalloc(timers->cap, sizeof(*timers->posix), GFP_KERNEL_ACCOUNT);
+	timers->posix = ckpt_alloc_array(timers->cap, sizeof(*timers->posix));
 	return timers->posix ? 0 : -ENOMEM;
 }
 

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Memory for the module's own objects: zeroed, charged to the caller's memory cgroup, may sleep.
+ *
+ * Every allocation goes through here, so that a test can make the n-th of them fail, on any kernel:
+ * debugfs ckpt/fail_nth (alloc.c). Nobody testing, the price is a branch that is patched out.
+ */
+#ifndef _CKPT_ALLOC_H
+#define _CKPT_ALLOC_H
+
+#include <linux/anon_inodes.h>
+#include <linux/err.h>
+#include <linux/gfp.h>
+#include <linux/jump_label.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+struct dentry;
+
+DECLARE_STATIC_KEY_FALSE(ckpt_fail_key);
+
+bool ckpt_fail_now(void);
+
+/* Is this the allocation that a test wants to fail? For those that the kernel makes for us. */
+static inline bool ckpt_alloc_fails(void)
+{
+	return static_branch_unlikely(&ckpt_fail_key) && ckpt_fail_now();
+}
+
+static inline void *ckpt_alloc(size_t size)
+{
+	return ckpt_alloc_fails() ? NULL : kzalloc(size, GFP_KERNEL_ACCOUNT);
+}
+
+/* Large ones too; kvfree(). */
+static inline void *ckpt_alloc_array(size_t nr, size_t size)
+{
+	return ckpt_alloc_fails() ? NULL : kvcalloc(nr, size, GFP_KERNEL_ACCOUNT);
+}
+
+/* Not zeroed unless @more says so. */
+static inline struct page *ckpt_alloc_page(gfp_t more)
+{
+	return ckpt_alloc_fails() ? NULL : alloc_page(GFP_KERNEL_ACCOUNT | more);
+}
+
+static inline struct file *ckpt_anon_file(const char *name, const struct file_operations *fops,
+					  void *priv, int flags)
+{
+	return ckpt_alloc_fails() ? ERR_PTR(-ENOMEM) : anon_inode_getfile(name, fops, priv, flags);
+}
+
+void ckpt_alloc_init(struct dentry *dir);
+void ckpt_alloc_exit(void);
+
+#endif /* _CKPT_ALLOC_H */
