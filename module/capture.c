@@ -29,11 +29,6 @@
 #include "trace.h"
 #include "why.h"
 
-/* Sleepers may spoil this many captures; then those are woken that may be. */
-#define SLEEPER_TRIES	3
-/* And this many, however long one takes. */
-#define MIN_TRIES	8
-
 /* What a thread's records take: extended registers make up most of it. */
 #define STATE_PER_THREAD	(8 << 10)
 #define STATE_BASE		(256 << 10)
@@ -140,7 +135,7 @@ int ckpt_capture(struct ckpt_picture *picture, struct ckpt_frozen *frozen,
 			return ret;
 		if (!ret && ckpt_freeze_steady(frozen))
 			break;
-		if (picture->retries >= MIN_TRIES && ktime_after(ktime_get(), deadline))
+		if (picture->retries >= CKPT_MIN_TRIES && ktime_after(ktime_get(), deadline))
 			return ckpt_because(why, CKPT_REASON_UNSTEADY, 0, -EAGAIN);
 		reset(picture);
 		if (ret) {
@@ -148,7 +143,7 @@ int ckpt_capture(struct ckpt_picture *picture, struct ckpt_frozen *frozen,
 			if (ret)
 				return ret;
 		}
-		ret = ckpt_freeze_resettle(frozen, picture->retries >= SLEEPER_TRIES, why);
+		ret = ckpt_freeze_resettle(frozen, picture->retries >= CKPT_SLEEPER_TRIES, why);
 		if (ret)
 			return ret;
 		if (signal_pending(current))

@@ -8,6 +8,11 @@ struct ckpt_picture;
 struct ckpt_why;
 struct task_struct;
 
+/* Sleepers may spoil this many captures; then those are woken that may be. */
+#define CKPT_SLEEPER_TRIES	3
+/* A capture is tried this often, however long one takes. */
+#define CKPT_MIN_TRIES		8
+
 int ckpt_capture_prepare(struct ckpt_picture *picture, struct task_struct *leader,
 			 struct ckpt_why *why);
 int ckpt_capture(struct ckpt_picture *picture, struct ckpt_frozen *frozen,

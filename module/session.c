@@ -126,7 +126,7 @@ static int capture_state(struct ckpt_session *session)
 	int ret;
 
 	/* As ckpt_capture() does, without the memory. */
-	for (tries = 0; tries < 8 || ktime_before(ktime_get(), deadline); tries++) {
+	for (tries = 0; tries < CKPT_MIN_TRIES || ktime_before(ktime_get(), deadline); tries++) {
 		ckpt_records_reset(&session->records);
 		session->records.ids = &session->ids;
 		ret = ckpt_state_capture(&session->records, session->frozen, NULL);
@@ -134,9 +134,11 @@ static int capture_state(struct ckpt_session *session)
 			return ret;
 		if (!ret && ckpt_freeze_steady(session->frozen))
 			return 0;
-		ret = ckpt_freeze_resettle(session->frozen, tries > 2, &why);
+		ret = ckpt_freeze_resettle(session->frozen, tries >= CKPT_SLEEPER_TRIES, &why);
 		if (ret)
 			return ret;
+		if (signal_pending(current))
+			return -EINTR;
 	}
 	return -EAGAIN;
 }
