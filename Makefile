@@ -18,7 +18,9 @@ SOVERSION := 0
 # The newest with headers; one for real time only if it is asked for.
 KVER ?= $(notdir $(patsubst %/build,%,$(lastword $(shell ls -d /lib/modules/*/build 2>/dev/null | \
 	grep -v -e -rt- -e -cloud- | sort -V))))
-KDIR ?= /lib/modules/$(KVER)/build
+# A kernel that was built here has its tree in the cache.
+KDIR ?= $(or $(patsubst %/Makefile,%,$(firstword $(wildcard /lib/modules/$(KVER)/build/Makefile \
+	$(abspath $(CACHE))/kernels/$(KVER)/build/Makefile))),/lib/modules/$(KVER)/build)
 VM_KERNEL ?=
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
@@ -56,6 +58,7 @@ help:
 	@echo "make check       all tests, in a VM, with small counts"
 	@echo "make check-full  the same with full counts"
 	@echo "make check-matrix  kernel and program tests on every kernel of tools/kernels"
+	@echo "make check-debug   the same on a kernel with KASAN, lockdep and more, built once"
 	@echo "make fuzz T=60   fuzz what reads images, each part for that many seconds"
 	@echo "make bench       benchmarks, in a VM"
 	@echo "make style       checkpatch, sparse, header and size rules"
@@ -198,6 +201,10 @@ check-matrix: deps
 	$(Q)$(MAKE) all
 	$(Q)selftests/matrix $(T)
 
+check-debug: deps
+	$(Q)$(MAKE) all
+	$(Q)selftests/matrix --debug $(if $(T),--tests "$(T)")
+
 check-full:
 	$(Q)CKPT_FULL=1 $(MAKE) check
 
@@ -251,8 +258,9 @@ distclean:
 	$(Q)rm -rf $(B)
 
 FORCE:
-.PHONY: fuzz all help deps module kmod userspace tests check-kver demo check check-matrix check-full bench style install clean \
-	distclean print-kdir print-cflags FORCE $(OWN_MAKE:%=test-%)
+.PHONY: all help deps module kmod userspace tests check-kver demo check check-matrix check-debug \
+	check-full fuzz bench style install clean distclean print-kdir print-cflags FORCE \
+	$(OWN_MAKE:%=test-%)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
