@@ -5,7 +5,8 @@
  *
  * Owns the list of files to sync. It is made in the frozen window, so that it names
  * the files as they were then, and worked off after the thaw, so that the pause does
- * not pay for the disk.
+ * not pay for the disk. It may name a file often: to look for that in the window would take
+ * the square of their number, which is the program's to choose.
  *
  * The list holds paths, and each file is opened anew to be synced, because
  *  - a reference to the program's own open file would outlive its close(), and keep
@@ -19,6 +20,7 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 
 #include "alloc.h"
 #include "area.h"
@@ -30,11 +32,8 @@ static int add(struct ckpt_written_list *list, const struct path *path, int fd,
 	       unsigned long addr)
 {
 	struct ckpt_written *v;
-	unsigned int i, cap;
+	unsigned int cap;
 
-	for (i = 0; i < list->nr; i++)
-		if (d_inode(list->v[i].path.dentry) == d_inode(path->dentry))
-			return 0;
 	if (list->nr == list->cap) {
 		cap = max(16U, 2 * list->cap);
 		v = ckpt_alloc_array(cap, sizeof(*v));
@@ -80,6 +79,40 @@ int ckpt_written_add_areas(struct ckpt_written_list *list, const struct ckpt_are
 	return 0;
 }
 
+/*
+ * By file; the lowest descriptor, which names it in an error, comes behind the others and
+ * behind mappings (-1): the list is worked off from its end.
+ */
+static int by_file(const void *a, const void *b)
+{
+	const struct ckpt_written *x = a, *y = b;
+	const struct inode *i = d_inode(x->path.dentry), *j = d_inode(y->path.dentry);
+
+	if (i != j)
+		return i < j ? -1 : 1;
+	if (x->fd != y->fd)
+		return (unsigned int)x->fd > (unsigned int)y->fd ? -1 : 1;
+	if (x->addr != y->addr)
+		return x->addr > y->addr ? -1 : 1;
+	return 0;
+}
+
+/* The last entry is done, and so is every other one of its file. */
+static void drop_last_file(struct ckpt_written_list *list)
+{
+	const struct inode *inode = d_inode(list->v[list->nr - 1].path.dentry);
+	bool more;
+
+	do {
+		struct path *last = &list->v[--list->nr].path;
+
+		/* While its reference still keeps the address from being used anew. */
+		more = list->nr && d_inode(list->v[list->nr - 1].path.dentry) == inode;
+		path_put(last);
+		cond_resched();
+	} while (more);
+}
+
 static int sync_one(const struct path *path)
 {
 	struct file *file;
@@ -106,6 +139,10 @@ int ckpt_written_sync(struct ckpt_written_list *list, struct ckpt_written **ret_
 	int done = 0;
 	int ret;
 
+	if (!list->sorted) {
+		sort(list->v, list->nr, sizeof(*list->v), by_file, NULL);
+		list->sorted = true;
+	}
 	while (list->nr) {
 		struct ckpt_written *w = &list->v[list->nr - 1];
 
@@ -115,8 +152,7 @@ int ckpt_written_sync(struct ckpt_written_list *list, struct ckpt_written **ret_
 		ret = sync_one(&w->path);
 		if (ret)
 			return ret;
-		path_put(&w->path);
-		list->nr--;
+		drop_last_file(list);
 		done++;
 	}
 	return done;

@@ -15,11 +15,12 @@ struct ckpt_written {
 	unsigned long addr;
 };
 
-/* Files to be made durable. Belongs to its builder, then to the snapshot. */
+/* Files to be made durable, also more than once. Belongs to its builder, then to the snapshot. */
 struct ckpt_written_list {
 	struct ckpt_written *v;
 	unsigned int nr;
 	unsigned int cap;
+	bool sorted;		/* by file: being worked off */
 };
 
 int ckpt_written_add_file(struct ckpt_written_list *list, struct file *file, int fd);

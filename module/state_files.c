@@ -14,6 +14,7 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <linux/major.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -34,6 +35,8 @@ struct open_fd {
 	int fd;
 	bool cloexec;
 	u32 group;		/* number of the open file */
+	bool first_of_file;	/* no lower descriptor has this open file */
+	bool first_of_inode;	/* nor another one of the same inode */
 };
 
 struct open_fds {
@@ -96,6 +99,16 @@ static int by_file(const void *a, const void *b)
 	return x->fd - y->fd;
 }
 
+static int by_inode(const void *a, const void *b)
+{
+	const struct open_fd *x = a, *y = b;
+	const struct inode *i = file_inode(x->file), *j = file_inode(y->file);
+
+	if (i != j)
+		return i < j ? -1 : 1;
+	return x->fd - y->fd;
+}
+
 static int by_fd(const void *a, const void *b)
 {
 	return ((const struct open_fd *)a)->fd - ((const struct open_fd *)b)->fd;
@@ -109,10 +122,16 @@ static void number_files(struct open_fds *fds)
 
 	sort(fds->v, fds->nr, sizeof(*fds->v), by_file, NULL);
 	for (i = 0; i < fds->nr; i++) {
-		if (!i || fds->v[i].file != fds->v[i - 1].file)
-			group++;
+		fds->v[i].first_of_file = !i || fds->v[i].file != fds->v[i - 1].file;
+		group += fds->v[i].first_of_file;
 		fds->v[i].group = group;
 	}
+	cond_resched();
+	sort(fds->v, fds->nr, sizeof(*fds->v), by_inode, NULL);
+	for (i = 0; i < fds->nr; i++)
+		fds->v[i].first_of_inode = !i || file_inode(fds->v[i].file) !=
+						 file_inode(fds->v[i - 1].file);
+	cond_resched();
 	sort(fds->v, fds->nr, sizeof(*fds->v), by_fd, NULL);
 }
 
@@ -285,26 +304,19 @@ static unsigned int all_locks(struct file_lock_context *ctx, const struct open_f
 	return nr;
 }
 
-/* An earlier descriptor has shown the same lock: same open file, or same inode (POSIX). */
-static bool lock_is_known(const struct open_fds *fds, unsigned int self,
-			  const struct ckpt_rec_lock *lock)
+/*
+ * Each lock is shown once: with the lowest descriptor of its open file or, one of the
+ * process (POSIX), of its inode.
+ */
+static bool shows(const struct open_fd *open, const struct ckpt_rec_lock *lock)
 {
-	unsigned int i;
-
-	for (i = 0; i < self; i++) {
-		if (fds->v[i].file == fds->v[self].file)
-			return true;
-		if (lock->kind == CKPT_LOCK_POSIX &&
-		    file_inode(fds->v[i].file) == file_inode(fds->v[self].file))
-			return true;
-	}
-	return false;
+	return lock->kind == CKPT_LOCK_POSIX ? open->first_of_inode : open->first_of_file;
 }
 
 static void add_locks(struct ckpt_records *r, const struct open_fds *fds, unsigned int self)
 {
 	const struct open_fd *open = &fds->v[self];
-	struct file_lock_context *ctx = lock_context(open->file);
+	struct file_lock_context *ctx = open->first_of_file ? lock_context(open->file) : NULL;
 	struct ckpt_rec_lock *v;
 	unsigned int i, nr;
 
@@ -319,9 +331,18 @@ static void add_locks(struct ckpt_records *r, const struct open_fds *fds, unsign
 	/* The target is still: its locks are as many as a moment ago. */
 	nr = min(nr, all_locks(ctx, open, fds->files, v, nr));
 	for (i = 0; i < nr; i++)
-		if (!lock_is_known(fds, self, &v[i]))
+		if (shows(open, &v[i]))
 			ckpt_record_add(r, CKPT_REC_LOCK, &v[i]);
 	kvfree(v);
+}
+
+/* How many there are is the program's choice: the processor is shared, and we can be killed. */
+static bool may_go_on(struct ckpt_records *r)
+{
+	cond_resched();
+	if (fatal_signal_pending(current))
+		r->err = r->err ?: -EINTR;
+	return !r->err;
 }
 
 static void add_all(struct ckpt_records *r, const struct open_fds *fds,
@@ -332,13 +353,13 @@ static void add_all(struct ckpt_records *r, const struct open_fds *fds,
 	unsigned int i;
 
 	if (buf && info) {
-		for (i = 0; i < fds->nr; i++) {
+		for (i = 0; i < fds->nr && may_go_on(r); i++) {
 			add_open(r, &fds->v[i], buf, info);
 			if (written)
 				r->err = r->err ?: ckpt_written_add_file(written, fds->v[i].file,
 									 fds->v[i].fd);
 		}
-		for (i = 0; i < fds->nr; i++)
+		for (i = 0; i < fds->nr && may_go_on(r); i++)
 			add_locks(r, fds, i);
 	} else {
 		r->err = r->err ?: -ENOMEM;

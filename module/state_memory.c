@@ -212,8 +212,10 @@ static void add_mappings(struct ckpt_records *r, struct mm_struct *mm, char *buf
 	unsigned int i, nr = 0;
 
 	r->err = r->err ?: gather(mm, &v, &nr);
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr && !r->err; i++) {
 		add_mapping(r, &v[i], i ? &v[i - 1] : NULL, buf);
+		cond_resched();
+	}
 	for (i = 0; i < nr; i++)
 		if (v[i].file)
 			fput(v[i].file);

@@ -93,11 +93,16 @@ static void copy_intervals(struct ckpt_timers *timers, struct signal_struct *sig
 		time_left(sig->it[CPUCLOCK_PROF].expires, timers->times.total) : 0;
 }
 
-static u64 cpu_timer_left(struct task_struct *leader, struct k_itimer *timer, u32 *ret_flags)
+/*
+ * The group's times are those sampled before: to sum them up for each timer, with interrupts
+ * off, would take as long as a program with many threads and timers likes.
+ */
+static u64 cpu_timer_left(const struct ckpt_timers *timers, struct task_struct *leader,
+			  struct k_itimer *timer, u32 *ret_flags)
 {
 	u64 expires = timer->it.cpu.node.expires;
 	struct task_struct *owner = NULL;
-	struct ckpt_cpu_times now;
+	struct ckpt_cpu_times now = timers->times;
 
 	if (!expires)
 		return 0;
@@ -107,7 +112,8 @@ static u64 cpu_timer_left(struct task_struct *leader, struct k_itimer *timer, u3
 		*ret_flags = 1;
 		return 0;
 	}
-	now = times_of(leader, CPUCLOCK_PERTHREAD(timer->it_clock) ? owner : NULL);
+	if (CPUCLOCK_PERTHREAD(timer->it_clock))
+		now = times_of(leader, owner);
 	switch (CPUCLOCK_WHICH(timer->it_clock)) {
 	case CPUCLOCK_PROF:
 		return time_left(expires, now.total);
@@ -153,8 +159,8 @@ static clockid_t clock_of(struct task_struct *leader, struct k_itimer *timer)
 	return make_thread_cpuclock(ckpt_task_nr(owner), CPUCLOCK_WHICH(timer->it_clock));
 }
 
-static void describe(struct task_struct *leader, struct k_itimer *timer,
-		     struct ckpt_rec_posix_timer *rec)
+static void describe(const struct ckpt_timers *timers, struct task_struct *leader,
+		     struct k_itimer *timer, struct ckpt_rec_posix_timer *rec)
 {
 	struct task_struct *owner;
 
@@ -170,7 +176,7 @@ static void describe(struct task_struct *leader, struct k_itimer *timer,
 		rec->tid = owner ? ckpt_task_nr(owner) : 0;
 	}
 	if (timer->it_clock < 0)
-		rec->value_ns = cpu_timer_left(leader, timer, &rec->flags);
+		rec->value_ns = cpu_timer_left(timers, leader, timer, &rec->flags);
 	else if (timer->it_clock == CLOCK_REALTIME_ALARM || timer->it_clock == CLOCK_BOOTTIME_ALARM)
 		rec->flags = 1;
 	else
@@ -202,7 +208,7 @@ int ckpt_timers_copy(struct ckpt_timers *timers, struct task_struct *leader)
 			return -EAGAIN;
 		if (timers->nr < timers->cap) {
 			memset(&timers->posix[timers->nr], 0, sizeof(*timers->posix));
-			describe(leader, timer, &timers->posix[timers->nr]);
+			describe(timers, leader, timer, &timers->posix[timers->nr]);
 		}
 		timers->nr++;
 		spin_unlock(&timer->it_lock);
