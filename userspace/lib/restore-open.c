@@ -61,9 +61,27 @@ static int open_below(int root, const char *path, int flags, mode_t mode)
 	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
 }
 
+/* The type, and of a device the number, must be the recorded one. */
+static int check_kind(struct restore *rs, const char *thing, const char *path,
+		      const struct ckpt_file_id *id, const struct stat *st)
+{
+	if ((st->st_mode & S_IFMT) != (id->mode & S_IFMT))
+		return ckpt_err_set(rs->err, -ESTALE, "%s: %s is not the kind of file it was",
+				    thing, path);
+	if ((S_ISCHR(id->mode) || S_ISBLK(id->mode)) && st->st_rdev != id->rdev)
+		return ckpt_err_set(rs->err, -ESTALE, "%s: %s was device %u:%u and is now %u:%u",
+				    thing, path, major(id->rdev), minor(id->rdev),
+				    major(st->st_rdev), minor(st->st_rdev));
+	return 0;
+}
+
 /*
  * Open @path, in the program's root @root when that is not ours (-1), as @flags
- * of F_GETFL say.  The type must be the recorded one.
+ * of F_GETFL say.
+ *
+ * Whoever can write to the directory may have put something else there: to open
+ * a FIFO waits for a writer, and to open a device may do something.  So it is
+ * first only looked at, and what was looked at is then opened.
  */
 int restore_open(struct restore *rs, int root, const char *thing, const char *path,
 		 const struct ckpt_file_id *id, int flags, struct opened *ret)
@@ -76,10 +94,9 @@ int restore_open(struct restore *rs, int root, const char *thing, const char *pa
 	mapped = restore_map_path(rs, path);
 	if (!mapped)
 		return ckpt_err_set(rs->err, -ENOMEM, "no memory");
-	flags = (flags & ~NOT_FOR_OPEN) | O_CLOEXEC | O_NOCTTY;
 	if (S_ISDIR(id->mode))
 		flags |= O_DIRECTORY;
-	fd = open_below(root, mapped, flags, 0);
+	fd = open_below(root, mapped, O_PATH | O_CLOEXEC | (flags & (O_DIRECTORY | O_NOFOLLOW)), 0);
 	if (fd < 0) {
 		r = ckpt_err_sys(rs->err, errno, "%s: open %s", thing, mapped);
 		if (r == -ENOENT)
@@ -87,13 +104,16 @@ int restore_open(struct restore *rs, int root, const char *thing, const char *pa
 				      "put it back, or say where it is now with --remap");
 	} else if (fstat(fd, &ret->st) < 0) {
 		r = ckpt_err_sys(rs->err, errno, "%s: stat %s", thing, mapped);
-	} else if ((ret->st.st_mode & S_IFMT) != (id->mode & S_IFMT)) {
-		r = ckpt_err_set(rs->err, -ESTALE, "%s: %s is not the kind of file it was",
-				 thing, mapped);
-	} else if ((S_ISCHR(id->mode) || S_ISBLK(id->mode)) && ret->st.st_rdev != id->rdev) {
-		r = ckpt_err_set(rs->err, -ESTALE, "%s: %s was device %u:%u and is now %u:%u",
-				 thing, mapped, major(id->rdev), minor(id->rdev),
-				 major(ret->st.st_rdev), minor(ret->st.st_rdev));
+	} else {
+		r = check_kind(rs, thing, mapped, id, &ret->st);
+	}
+	if (!r && !(flags & O_PATH)) {
+		int seen = fd;
+
+		fd = restore_reopen(seen, flags);
+		if (fd < 0 || fstat(fd, &ret->st) < 0)
+			r = ckpt_err_sys(rs->err, errno, "%s: open %s", thing, mapped);
+		close(seen);
 	}
 	free(mapped);
 	if (r && fd >= 0)
@@ -164,7 +184,8 @@ int restore_reopen(int fd, int flags)
 	char link[40];
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	return open(link, (flags & ~NOT_FOR_OPEN) | O_CLOEXEC | O_NOCTTY);
+	/* The name used here is a link itself. */
+	return open(link, (flags & ~(NOT_FOR_OPEN | O_NOFOLLOW)) | O_CLOEXEC | O_NOCTTY);
 }
 
 /*
