@@ -225,14 +225,41 @@ void snap_files_free(struct snap_files *files)
 
 /* ------------------------------------------------------------------------------ identities */
 
-/* Fill in what a look at the file tells. */
+/* Both are a plus, and the program may write what we may not read. */
+static void read_identity(struct meta_file *f, int seen, bool build_id)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", seen);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (build_id)
+		meta_build_id(fd, f->build_id);
+	if (f->change == META_GROW && f->size <= DIGEST_MAX)
+		meta_digest(fd, f->size, f->digest);
+	close(fd);
+}
+
+/*
+ * Fill in what a look at the file tells.  The program runs again, so the name may lead to anything
+ * by now: only a file that was looked at is opened, for opening a device may do something.
+ */
 static int identify(struct meta_file *f, bool build_id, struct ckpt_err *err)
 {
 	struct stat st;
-	int fd;
+	int seen, ret = 0;
 
-	if (stat(f->path, &st))
+	seen = open(f->path, O_PATH | O_CLOEXEC);
+	if (seen < 0)
 		return ckpt_err_sys(err, errno, "%s", f->path);
+	if (fstat(seen, &st))
+		ret = ckpt_err_sys(err, errno, "%s", f->path);
+	else if (!S_ISREG(st.st_mode))
+		ret = ckpt_err_set(err, ESTALE, "%s: is not the file it was any more", f->path);
+	if (ret)
+		goto out;
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
 	f->mode = st.st_mode;
@@ -240,17 +267,11 @@ static int identify(struct meta_file *f, bool build_id, struct ckpt_err *err)
 		f->size = st.st_size;
 		f->mtime_ns = st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec;
 	}
-	if (!build_id && (f->change != META_GROW || f->size > DIGEST_MAX))
-		return 0;
-	fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return 0;		/* both are a plus, and the program may write what we may not read */
-	if (build_id)
-		meta_build_id(fd, f->build_id);
-	if (f->change == META_GROW && f->size <= DIGEST_MAX)
-		meta_digest(fd, f->size, f->digest);
-	close(fd);
-	return 0;
+	if (build_id || (f->change == META_GROW && f->size <= DIGEST_MAX))
+		read_identity(f, seen, build_id);
+out:
+	close(seen);
+	return ret;
 }
 
 static int add_file(struct meta_files *m, struct meta_file *f, bool build_id, struct ckpt_err *err)
