@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "judge.h"
+#include "util.h"
 
 /* ---------------------------------------------------------------------- list of refusals */
 
@@ -82,9 +83,7 @@ void refusal_text(const struct refusal *r, char *buf, size_t size)
 	snprintf(buf, size, "%s%s%s%s%s: %s%s%s", r->thing, number, r->path ? " (" : "",
 		 r->path ? r->path : "", r->path ? ")" : "", r->reason, r->remedy ? "; " : "",
 		 r->remedy ? r->remedy : "");
-	for (char *c = buf; *c; c++)		/* a path may hold anything */
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
+	util_make_printable(buf);		/* a path may hold anything */
 }
 
 void judge_flags(struct judgement *j, const char *thing, int64_t number, const char *path,
