@@ -176,7 +176,7 @@ static int open_and_run(struct ctl *ctl, const struct request *q)
 	int fd = -1, code;
 
 	if (!(store_ref_is_path(q->ref) ? 0 : store_open(ctl->store, false, &ctl->err, &store)) &&
-	    !store_resolve(store, q->ref, &ctl->err, &fd, &ref) &&
+	    !store_resolve_to_run(store, q->ref, &ctl->err, &fd, &ref) &&
 	    !image_open(fd, ref.label, &ctl->err, &image))
 		code = bring_back(ctl, q, image, ref.label);
 	else

@@ -23,6 +23,9 @@ struct api_image {
 /* @store may be NULL when @ref is a path. */
 int api_image_open(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
 		   struct api_image *ret_image);
+/* To restore it: store_resolve_to_run(). */
+int api_image_open_to_run(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
+			  struct api_image *ret_image);
 void api_image_close(struct api_image *image);
 
 #endif

@@ -56,7 +56,7 @@ static int restore(struct ckpt_store *store, const struct ckpt_restore_request *
 
 	if (ret)
 		return ret;
-	ret = api_image_open(store, request->ref, err, &image);
+	ret = api_image_open_to_run(store, request->ref, err, &image);
 	if (!ret) {
 		o.opts.image = image.image;
 		ret = ret_pid ? ckpt_restore_run(&o.opts, err, ret_pid) :

@@ -140,19 +140,32 @@ int ckpt_store_list(struct ckpt_store *store, const char *name, ckpt_generation_
 	return store_list(store->store, name, tell, &l, err);
 }
 
-int api_image_open(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
-		   struct api_image *ret_image)
+static int open_resolved(struct ckpt_store *store, const char *ref,
+			 __typeof__(store_resolve) *resolve, struct ckpt_err *err,
+			 struct api_image *ret_image)
 {
 	int ret;
 
 	ret_image->fd = -1;
 	ret_image->image = NULL;
-	ret = store_resolve(store ? store->store : NULL, ref, err, &ret_image->fd, &ret_image->ref);
+	ret = resolve(store ? store->store : NULL, ref, err, &ret_image->fd, &ret_image->ref);
 	if (!ret)
 		ret = image_open(ret_image->fd, ret_image->ref.label, err, &ret_image->image);
 	if (ret)
 		api_image_close(ret_image);
 	return ret;
+}
+
+int api_image_open(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
+		   struct api_image *ret_image)
+{
+	return open_resolved(store, ref, store_resolve, err, ret_image);
+}
+
+int api_image_open_to_run(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
+			  struct api_image *ret_image)
+{
+	return open_resolved(store, ref, store_resolve_to_run, err, ret_image);
 }
 
 void api_image_close(struct api_image *image)

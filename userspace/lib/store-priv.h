@@ -47,6 +47,9 @@ static inline uint64_t store_scan_generation(const struct job_scan *scan, size_t
 /* Open a generation for reading, never through a link: an fd or -errno, no text. */
 int store_open_generation(int jobfd, uint64_t generation);
 
+/* Whether nobody but the caller and root may have put there what @fd (at @path) is or holds. */
+int store_check_ours(int fd, const char *path, struct ckpt_err *err);
+
 /* Remove the temporaries of dead writers; returns how many.  Undo cannot fail: nor can this. */
 uint64_t store_remove_stale(int jobfd, uint64_t *ret_bytes);
 

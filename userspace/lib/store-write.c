@@ -168,6 +168,16 @@ static int claim_next(struct store_writer *w, struct ckpt_err *err)
 	return ret;
 }
 
+/* What a restore would refuse is not written. */
+static int check_dirs(struct store_writer *w, struct ckpt_err *err)
+{
+	char path[STORE_PATH_MAX];
+	int ret = store_check_ours(w->store->fd, w->store->path, err);
+
+	snprintf(path, sizeof(path), "%s/%s", w->store->path, w->name);
+	return ret ? ret : store_check_ours(w->jobfd, path, err);
+}
+
 static int open_job_dir(struct store_writer *w, struct ckpt_err *err)
 {
 	int ret;
@@ -184,7 +194,7 @@ static int open_job_dir(struct store_writer *w, struct ckpt_err *err)
 			return -ENOENT;	/* another writer gave up and took it away: again */
 	}
 	if (w->jobfd >= 0)
-		return 0;
+		return check_dirs(w, err);
 	ret = w->jobfd;
 	if (ret == -ELOOP || ret == -ENOTDIR)
 		return ckpt_err_set(err, ret, "%s/%s: not a directory, or a symbolic link",

@@ -218,6 +218,35 @@ int store_open_job(const struct store *s, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+/*
+ * Only root and the caller may have put there what is run, or hold what was written.  A directory
+ * others may write to is good enough when they cannot rename in it what is not theirs.
+ */
+static bool is_ours(const struct stat *st)
+{
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return false;
+	return !(st->st_mode & 022) || (S_ISDIR(st->st_mode) && st->st_mode & S_ISVTX);
+}
+
+int store_check_ours(int fd, const char *path, struct ckpt_err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return ckpt_err_sys(err, errno, "%s", path);
+	if (is_ours(&st))
+		return 0;
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		ckpt_err_set(err, EPERM, "%s: belongs to user %u, who could have it run anything "
+			     "when it is restored", path, st.st_uid);
+	else
+		ckpt_err_set(err, EPERM, "%s: others may write to it (mode %o), and so have it run "
+			     "anything when it is restored", path, st.st_mode & 07777);
+	ckpt_err_hint(err, "if nobody did: chown it to yourself, and chmod go-w");
+	return -EPERM;
+}
+
 static int compare_u64(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -452,4 +481,40 @@ int store_resolve(struct store *s, const char *ref, struct ckpt_err *err, int *r
 		return resolve_path(ref, err, ret_fd, ret_ref);
 	ret = store_ref_parse(ref, err, ret_ref);
 	return ret ? ret : resolve_job(s, err, ret_fd, ret_ref);
+}
+
+static int check_job(const struct store *s, const struct store_ref *ref, struct ckpt_err *err)
+{
+	char path[STORE_PATH_MAX];
+	int ret, jobfd;
+
+	ret = store_check_ours(s->fd, s->path, err);
+	if (ret)
+		return ret;
+	snprintf(path, sizeof(path), "%s/%s", s->path, ref->name);
+	jobfd = store_open_job(s, ref->name);
+	if (jobfd < 0)
+		return ckpt_err_sys(err, jobfd, "%s: cannot open the job", path);
+	ret = store_check_ours(jobfd, path, err);
+	close(jobfd);
+	return ret;
+}
+
+int store_resolve_to_run(struct store *s, const char *ref, struct ckpt_err *err, int *ret_fd,
+			 struct store_ref *ret_ref)
+{
+	int fd, ret;
+
+	ret = store_resolve(s, ref, err, &fd, ret_ref);
+	if (ret)
+		return ret;
+	if (!store_ref_is_path(ref))
+		ret = check_job(s, ret_ref, err);
+	if (!ret)
+		ret = store_check_ours(fd, ret_ref->path, err);
+	if (ret)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return ret;
 }

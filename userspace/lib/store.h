@@ -95,6 +95,14 @@ int store_ref_parse(const char *ref, struct ckpt_err *err, struct store_ref *ret
 int store_resolve(struct store *store, const char *ref, struct ckpt_err *err, int *ret_fd,
 		  struct store_ref *ret_ref);
 
+/*
+ * The same, to restore it: that runs what the image holds with the caller's rights.  So image, job
+ * and store must belong to the caller or to root and be writable by nobody else; of a path, the
+ * image.  Else -EPERM.  @ret_ref must be given.
+ */
+int store_resolve_to_run(struct store *store, const char *ref, struct ckpt_err *err, int *ret_fd,
+			 struct store_ref *ret_ref);
+
 struct store_entry {
 	const char	*name;
 	uint64_t	generation;
