@@ -4,7 +4,9 @@
 """The module itself: missing, loaded on demand, of a wrong version, in use."""
 import os
 import re
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 
@@ -43,6 +45,30 @@ def missing(t, p):
             raise ct.Failed(repr(got))
 
 
+CAP_SYS_MODULE = 1 << 16
+
+
+def privileged(t, p):
+    """A ckptctl that may load modules, in the hands of somebody who may not, loads none of his."""
+    with t.fact("a_privileged_ckptctl_takes_no_module_from_the_environment"):
+        where = ct.workdir("privileged")
+        os.chmod(where, 0o755)
+        path = os.path.join(where, "ckptctl")
+        shutil.copy(ct.CKPTCTL, path)
+        # VFS_CAP_REVISION_2, effective; permitted and inheritable, low and high words
+        os.setxattr(path, "security.capability",
+                    struct.pack("<5I", 0x02000001, CAP_SYS_MODULE, 0, 0, 0))
+        got = subprocess.run([*BARE, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                              path, "snap", "-o", where, str(p.pid)], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, timeout=ct.DEADLINE,
+                             env=dict(os.environ, CKPT_MODULE=ct.MODULE))
+        if os.path.exists("/dev/ckpt"):
+            ct.rmmod()
+            raise ct.Failed("it loaded it")
+        if not re.search(b"neither loaded nor installed", got.stderr):
+            raise ct.Failed("it says %r" % got.stderr)
+
+
 def on_demand(t, p):
     with t.fact("the_module_is_loaded_on_demand"):
         if os.path.exists("/dev/ckpt"):
@@ -79,6 +105,7 @@ def main(t):
     p.wait_output(b"ready\n")
     subprocess.run(["rmmod", "ckpt"], stderr=subprocess.DEVNULL)
     missing(t, p)
+    privileged(t, p)
     on_demand(t, p)
     wrong_version(t, p)
     in_use(t)

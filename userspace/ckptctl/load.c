@@ -32,7 +32,7 @@ static bool may_load(void)
 /* The module in question: 0, -ENOENT when there is none. */
 static int find(struct kmod_ctx *ctx, struct kmod_module **ret_mod)
 {
-	const char *path = getenv(MODULE_ENV);
+	const char *path = secure_getenv(MODULE_ENV);
 	struct kmod_list *list = NULL;
 	int ret;
 
@@ -76,7 +76,7 @@ static int load_failed(const char *path, int ret, struct ckpt_err *err)
 /* Name a file that CKPT_MODULE promises and that is not there. */
 static int none_found(int code, struct ckpt_err *err)
 {
-	const char *path = getenv(MODULE_ENV);
+	const char *path = secure_getenv(MODULE_ENV);
 
 	if (path && *path)
 		ckpt_err_set(err, ENODEV, "%s (from %s): %s", path, MODULE_ENV, strerror(-code));
