@@ -21,10 +21,9 @@ static inline int call(int fd, unsigned long cmd, void *arg)
 
 #define PATIENCE_MS	15000	/* emulated processors may be slow to get out of the kernel */
 
-/* The one-shot call: a descriptor or -errno. */
-static inline int snap_with(pid_t pid, unsigned int flags, struct ckpt_snap *s)
+/* The one-shot call: a descriptor or -errno. Closes the device. */
+static inline int snap_by(int dev, pid_t pid, unsigned int flags, struct ckpt_snap *s)
 {
-	int dev = ckpt_open();
 	int ret;
 
 	*s = (struct ckpt_snap) {
@@ -33,6 +32,11 @@ static inline int snap_with(pid_t pid, unsigned int flags, struct ckpt_snap *s)
 	ret = call(dev, CKPT_SNAP, s);
 	close(dev);
 	return ret ?: s->out_fd;
+}
+
+static inline int snap_with(pid_t pid, unsigned int flags, struct ckpt_snap *s)
+{
+	return snap_by(ckpt_open(), pid, flags, s);
 }
 
 static inline int snap_try(pid_t pid)
@@ -54,15 +58,19 @@ static inline int snap(pid_t pid, unsigned int flags)
 	return fd;
 }
 
-static inline int attach_why(pid_t pid, struct ckpt_attach *a)
+static inline int attach_by(int dev, pid_t pid, struct ckpt_attach *a)
 {
-	int dev = ckpt_open();
 	int ret;
 
 	*a = (struct ckpt_attach) { .size = sizeof(*a), .pid = pid };
 	ret = call(dev, CKPT_ATTACH, a);
 	close(dev);
 	return ret ?: a->out_fd;
+}
+
+static inline int attach_why(pid_t pid, struct ckpt_attach *a)
+{
+	return attach_by(ckpt_open(), pid, a);
 }
 
 static inline int attach(pid_t pid)
