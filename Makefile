@@ -59,6 +59,7 @@ help:
 	@echo "make check-full  the same with full counts"
 	@echo "make check-matrix  kernel and program tests on every kernel of tools/kernels"
 	@echo "make check-debug   the same on a kernel with KASAN, lockdep and more, built once"
+	@echo "make stress T=60  storms on program, machine and module, each for that many seconds"
 	@echo "make fuzz T=60   fuzz what reads images, each part for that many seconds"
 	@echo "make bench       benchmarks, in a VM"
 	@echo "make style       checkpatch, sparse, header and size rules"
@@ -208,6 +209,10 @@ check-debug: deps
 check-full:
 	$(Q)CKPT_FULL=1 $(MAKE) check
 
+stress: deps
+	$(Q)$(MAKE) all
+	$(Q)CKPT_STRESS=$(or $(T),60) selftests/run $(if $(VM_KERNEL),-k $(VM_KERNEL)) -v stress/
+
 bench: deps
 	$(Q)$(MAKE) all
 	$(Q)$(VM) --disk 2G -t 3600 -- bench/run $(T)
@@ -259,7 +264,7 @@ distclean:
 
 FORCE:
 .PHONY: all help deps module kmod userspace tests check-kver demo check check-matrix check-debug \
-	check-full fuzz bench style install clean distclean print-kdir print-cflags FORCE \
+	check-full stress fuzz bench style install clean distclean print-kdir print-cflags FORCE \
 	$(OWN_MAKE:%=test-%)
 .DELETE_ON_ERROR:
 .SUFFIXES:

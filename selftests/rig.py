@@ -7,6 +7,7 @@ A test is an executable that prints TAP, or nothing of the kind and tells by its
     ckpt-run: timeout=1800 module=no vm=own mem=8G disk=8G:xfs append=lru_gen_enabled=7
 
     timeout=SECONDS	until it counts as hung and is killed (300; ten times that under CKPT_FULL=1)
+    stress=N		it has N parts that last CKPT_STRESS seconds each: that much longer
     module=no		the test loads and unloads the module itself
     vm=own		boots a VM for this test alone; mem, cpus, disk, append are tools/vm's and imply it
 """
@@ -24,6 +25,7 @@ BUILD = os.path.join(TOP, "build")
 LOGS = os.path.join(BUILD, "logs")
 JOURNAL = os.path.join(LOGS, "results")
 FULL = os.environ.get("CKPT_FULL") == "1"
+STRESS = float(os.environ.get("CKPT_STRESS") or 0)
 CGROUP = "/sys/fs/cgroup/ckpt-test"
 
 sys.path.insert(0, os.path.join(TOP, "tools"))
@@ -49,7 +51,8 @@ class Test:
 
 	@property
 	def deadline(self):
-		return float(self.options.get("timeout", 300)) * (10 if FULL else 1)
+		return float(self.options.get("timeout", 300)) * (10 if FULL else 1) + \
+			STRESS * int(self.options.get("stress", 0))
 
 	@property
 	def own_vm(self):
@@ -57,7 +60,7 @@ class Test:
 
 
 def find_tests(kinds):
-	"""C programs of unit and kernel, and scripts that may be executed, of every kind.
+	"""C programs of unit, kernel and stress, and scripts that may be executed, of every kind.
 
 	A directory with a Makefile of its own builds to build/KIND, where only test_* are tests, and
 	NAME.san is the same test with sanitizers; without one every C file is a test.
@@ -70,7 +73,7 @@ def find_tests(kinds):
 		for entry in sorted(os.listdir(base)) if os.path.isdir(base) else []:
 			stem, ext = os.path.splitext(entry)
 			source = os.path.join(base, entry)
-			if ext == ".c" and kind in ("unit", "kernel") and (not own or stem.startswith("test_")):
+			if ext == ".c" and kind in ("unit", "kernel", "stress") and (not own or stem.startswith("test_")):
 				tests.append(Test(f"{kind}/{stem}", os.path.join(built, stem), source))
 				if os.path.exists(os.path.join(built, stem + ".san")):
 					tests.append(Test(f"{kind}/{stem}.san", os.path.join(built, stem + ".san"), source))
