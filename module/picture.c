@@ -43,13 +43,18 @@ bool ckpt_picture_tryget(struct ckpt_picture *picture)
 
 void ckpt_picture_put(struct ckpt_picture *picture)
 {
-	if (!refcount_dec_and_test(&picture->refs))
+	/* Before the count drops: from then on the shrinker leaves the pages to us, and waits. */
+	ckpt_release_begin();
+	if (!refcount_dec_and_test(&picture->refs)) {
+		ckpt_release_end();
 		return;
-	if (picture->pressure) {
-		ckpt_count(CKPT_COUNT_PAGES, -(long)picture->pages.nr_held);
-		ckpt_pressure_detach(picture->pressure);
 	}
+	if (picture->pressure)
+		ckpt_count(CKPT_COUNT_PAGES, -(long)picture->pages.nr_held);
 	ckpt_pages_destroy(&picture->pages);
+	if (picture->pressure)
+		ckpt_pressure_detach(picture->pressure);
+	ckpt_release_end();
 	ckpt_areas_free(&picture->areas);
 	ckpt_records_free(&picture->records);
 	ckpt_written_free(&picture->written);

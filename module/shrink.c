@@ -15,13 +15,21 @@
  * for only at priority 0, reclaim's last attempt before it gives up and the OOM killer
  * is called. Ordinary reclaim of page cache does not cancel snapshots.
  *
- * Life: attach (the object enters the list) -> detach by the snapshot's release; or
- * the shrinker takes it off the list, with a reference to the picture, cancels, and
- * drops the reference. Whoever finds it on the list, under the list's lock, owns the
- * step. The object itself is freed by detach alone.
+ * Reclaim tries a number of times and then calls the OOM killer. Who comes while others
+ * are still giving pages up must not find that there is nothing left: the object stays
+ * on the list until its pages are gone, and the shrinker waits for who is at it.
+ *
+ * Life: attach (the object enters the list) -> detach by the snapshot's release, after
+ * its pages; or the shrinker claims it, with a reference to the picture, cancels, takes
+ * it off the list, and drops the reference. The object itself is freed by detach alone.
+ *
+ * Locks: that of the list, for the claim. releasing is held for reading by who gives
+ * pages up, from before this shows (a claim, or a picture without references) until
+ * they are gone; nothing is allocated meanwhile. The shrinker takes it for writing to wait.
  */
 #include <linux/list_lru.h>
 #include <linux/memcontrol.h>
+#include <linux/rwsem.h>
 #include <linux/sched/mm.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
@@ -34,6 +42,7 @@
 struct ckpt_pressure {
 	struct list_head lru;		/* under the lock of the list_lru */
 	struct list_head cancel;	/* shrinker's private list */
+	bool claimed;			/* by a shrinker, under the lock of the list_lru */
 	struct ckpt_picture *picture;
 };
 
@@ -41,6 +50,22 @@ static struct kmem_cache *cache;
 static struct shrinker *shrinker;
 static struct list_lru lru;
 static bool ready;
+static DECLARE_RWSEM(releasing);
+
+struct victims {
+	struct list_head list;
+	bool others;			/* somebody else is at some */
+};
+
+void ckpt_release_begin(void)
+{
+	down_read(&releasing);
+}
+
+void ckpt_release_end(void)
+{
+	up_read(&releasing);
+}
 
 /**
  * ckpt_pressure_attach - let memory pressure cancel a picture
@@ -62,6 +87,7 @@ int ckpt_pressure_attach(struct ckpt_picture *picture, struct mm_struct *mm,
 		return -ENOMEM;
 	INIT_LIST_HEAD(&pressure->lru);
 	pressure->picture = picture;
+	pressure->claimed = false;
 	ckpt_lru_add(&lru, &pressure->lru);
 	*ret_pressure = pressure;
 	return 0;
@@ -83,29 +109,38 @@ static unsigned long shrink_count(struct shrinker *s, struct shrink_control *sc)
 static CKPT_LRU_CALLBACK(isolate, item, one, arg)
 {
 	struct ckpt_pressure *pressure = container_of(item, struct ckpt_pressure, lru);
+	struct victims *victims = arg;
 
-	if (!ckpt_picture_tryget(pressure->picture))
-		return LRU_SKIP;
-	list_lru_isolate(one, item);
-	list_add(&pressure->cancel, arg);
-	return LRU_REMOVED;
+	if (pressure->claimed || !ckpt_picture_tryget(pressure->picture)) {
+		victims->others = true;
+	} else {
+		pressure->claimed = true;
+		list_add(&pressure->cancel, &victims->list);
+	}
+	return LRU_SKIP;
 }
 
 static unsigned long shrink_scan(struct shrinker *s, struct shrink_control *sc)
 {
+	struct victims victims = { .list = LIST_HEAD_INIT(victims.list) };
 	struct ckpt_pressure *pressure, *next;
 	unsigned long freed = 0;
-	LIST_HEAD(victims);
 
 	/* The last reference to a picture has references to files. */
 	if (!(sc->gfp_mask & __GFP_FS))
 		return SHRINK_STOP;
+	ckpt_release_begin();
 	list_lru_shrink_walk(&lru, sc, isolate, &victims);
-	list_for_each_entry_safe(pressure, next, &victims, cancel) {
-		struct ckpt_picture *picture = pressure->picture;
-
-		freed += ckpt_picture_cancel(picture);
-		ckpt_picture_put(picture);	/* may free pressure */
+	list_for_each_entry(pressure, &victims.list, cancel) {
+		freed += ckpt_picture_cancel(pressure->picture);
+		ckpt_lru_del(&lru, &pressure->lru);
+	}
+	ckpt_release_end();
+	list_for_each_entry_safe(pressure, next, &victims.list, cancel)
+		ckpt_picture_put(pressure->picture);	/* may free pressure */
+	if (victims.others) {
+		down_write(&releasing);
+		up_write(&releasing);
 	}
 	return freed ?: SHRINK_STOP;
 }
