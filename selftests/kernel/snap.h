@@ -7,6 +7,7 @@
 
 #include <linux/ckpt.h>
 
+#include "cases.h"
 #include "target.h"
 
 static inline int ckpt_open(void)
