@@ -6,7 +6,8 @@ A test is an executable that prints TAP, or nothing of the kind and tells by its
 
     ckpt-run: timeout=1800 module=no vm=own mem=8G disk=8G:xfs append=lru_gen_enabled=7
 
-    timeout=SECONDS	until it counts as hung and is killed (300; ten times that under CKPT_FULL=1)
+    timeout=SECONDS	until it counts as hung and is killed (300; ten times that under CKPT_FULL=1;
+			CKPT_TIMEOUT in the environment goes before it)
     stress=N		it has N parts that last CKPT_STRESS seconds each: that much longer
     module=no		the test loads and unloads the module itself
     vm=own		boots a VM for this test alone; mem, cpus, disk, append are tools/vm's and imply it
@@ -51,6 +52,8 @@ class Test:
 
 	@property
 	def deadline(self):
+		if "CKPT_TIMEOUT" in os.environ:
+			return float(os.environ["CKPT_TIMEOUT"])
 		return float(self.options.get("timeout", 300)) * (10 if FULL else 1) + \
 			STRESS * int(self.options.get("stress", 0))
 
