@@ -451,7 +451,7 @@ FIXTURE_TEARDOWN(memory)
 	if (variant->needs.swap)
 		swap_off();
 	if (variant->needs.huge_pool)
-		huge_pool("0");
+		EXPECT_TRUE(wait_until(huge_pool_off()));
 }
 
 static bool holds_all(FIXTURE_DATA(memory) *self)

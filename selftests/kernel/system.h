@@ -55,9 +55,19 @@ static inline void swap_off(void)
 	swapoff(ZRAM);
 }
 
+#define HUGE_POOL	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+
 static inline bool huge_pool(const char *pages)
 {
-	return set_file("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", pages);
+	return set_file(HUGE_POOL, pages);
+}
+
+/* No page of it is in use any more. */
+static inline bool huge_pool_off(void)
+{
+	char left[32];
+
+	return huge_pool("0") && get_file_text(HUGE_POOL, left, sizeof(left)) > 0 && atoi(left) == 0;
 }
 
 #define KSM "/sys/kernel/mm/ksm/"
