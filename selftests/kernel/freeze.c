@@ -557,4 +557,64 @@ TEST_F(stuck, child_of_a_vfork_is_refused_with_its_parents_number)
 	close(session);
 }
 
+/* ---- whose process it is ---- */
+
+#define NOBODY	65534
+
+static void become_nobody(void)
+{
+	must(setresgid(NOBODY, NOBODY, NOBODY));
+	must(setresuid(NOBODY, NOBODY, NOBODY));
+	must(prctl(PR_SET_DUMPABLE, 1));
+}
+
+static void nobodys_program(struct target *me, void *arg)
+{
+	become_nobody();
+	target_step(me);
+	/* As by the execve of a program with the set-user-ID bit. */
+	must(prctl(PR_SET_DUMPABLE, 0));
+	target_step(me);
+}
+
+static void sleeping_program(struct target *me, void *arg)
+{
+	target_step(me);
+}
+
+/* The device was opened by root, and its descriptor is nobody's now. */
+TEST(process_has_to_be_the_callers_at_attach_and_still_at_freeze)
+{
+	struct ckpt_attach a = { .size = sizeof(a) };
+	struct ckpt_snap s = { .size = sizeof(s), .timeout_ms = PATIENCE_MS };
+	struct target mine, roots;
+	struct ckpt_freeze f;
+	int dev = ckpt_open();
+
+	target_begin(&roots, sleeping_program, NULL);
+	target_begin(&mine, nobodys_program, NULL);
+	become_nobody();
+
+	a.pid = s.pid = roots.pid;
+	EXPECT_EQ(-EPERM, call(dev, CKPT_ATTACH, &a));
+	EXPECT_EQ(CKPT_REASON_PERMISSION, a.out_reason);
+	EXPECT_EQ(-EPERM, call(dev, CKPT_SNAP, &s));
+	EXPECT_EQ(CKPT_REASON_PERMISSION, s.out_reason);
+
+	a.pid = s.pid = mine.pid;
+	ASSERT_EQ(0, call(dev, CKPT_ATTACH, &a));
+	ASSERT_EQ(0, freeze_why(a.out_fd, PATIENCE_MS, &f));
+	ASSERT_EQ(0, thaw(a.out_fd));
+	target_next(&mine);
+	EXPECT_EQ(-EPERM, freeze_why(a.out_fd, PATIENCE_MS, &f));
+	EXPECT_EQ(CKPT_REASON_PERMISSION, f.out_reason);
+	EXPECT_EQ(-EPERM, call(dev, CKPT_SNAP, &s));
+	close(a.out_fd);
+	close(dev);
+	target_go(&roots);
+	target_go(&mine);
+	EXPECT_EQ(0, child_status(roots.pid));
+	EXPECT_EQ(0, child_status(mine.pid));
+}
+
 TEST_HARNESS_MAIN
