@@ -7,7 +7,7 @@ A test is an executable that prints TAP, or nothing of the kind and tells by its
     ckpt-run: timeout=1800 module=no vm=own mem=8G disk=8G:xfs append=lru_gen_enabled=7
 
     timeout=SECONDS	until it counts as hung and is killed (300; ten times that under CKPT_FULL=1;
-			CKPT_TIMEOUT in the environment goes before it)
+			CKPT_SLOW times on a slow kernel; CKPT_TIMEOUT in the environment goes before it)
     stress=N		it has N parts that last CKPT_STRESS seconds each: that much longer
     module=no		the test loads and unloads the module itself
     vm=own		boots a VM for this test alone; mem, cpus, disk, append are tools/vm's and imply it
@@ -26,6 +26,7 @@ BUILD = os.path.join(TOP, "build")
 LOGS = os.path.join(BUILD, "logs")
 JOURNAL = os.path.join(LOGS, "results")
 FULL = os.environ.get("CKPT_FULL") == "1"
+SLOW = float(os.environ.get("CKPT_SLOW") or 1)
 STRESS = float(os.environ.get("CKPT_STRESS") or 0)
 CGROUP = "/sys/fs/cgroup/ckpt-test"
 
@@ -54,7 +55,7 @@ class Test:
 	def deadline(self):
 		if "CKPT_TIMEOUT" in os.environ:
 			return float(os.environ["CKPT_TIMEOUT"])
-		return float(self.options.get("timeout", 300)) * (10 if FULL else 1) + \
+		return float(self.options.get("timeout", 300)) * (10 if FULL else 1) * SLOW + \
 			STRESS * int(self.options.get("stress", 0))
 
 	@property
