@@ -56,6 +56,14 @@ static int no_process(pid_t pid, struct ckpt_err *err)
 	return -ESRCH;
 }
 
+/* Gone, or there and not to be read: a caller who is told it is gone acts on it. */
+static int unreadable(pid_t pid, const char *name, int code, struct ckpt_err *err)
+{
+	if (code == -ENOENT || code == -ESRCH)
+		return no_process(pid, err);
+	return ckpt_err_sys(err, code, "process %d: cannot read /proc/%d/%s", pid, pid, name);
+}
+
 /* What /proc/PID/stat tells: state, flags, start time. */
 static int read_stat(struct target *t, char *ret_state, unsigned int *ret_flags)
 {
@@ -75,9 +83,11 @@ static int look(struct target *t, struct ckpt_err *err)
 {
 	char status[4096], state;
 	unsigned int flags;
+	int ret;
 
-	if (read_stat(t, &state, &flags))
-		return no_process(t->pid, err);
+	ret = read_stat(t, &state, &flags);
+	if (ret)
+		return unreadable(t->pid, "stat", ret, err);
 	if (state == 'X' || (state == 'Z' && target_ended(t))) {
 		ckpt_err_set(err, ESRCH, "process %d: has exited already (a zombie)", t->pid);
 		ckpt_err_hint(err, "its parent has not waited for it yet");
@@ -94,8 +104,9 @@ static int look(struct target *t, struct ckpt_err *err)
 		ckpt_err_hint(err, "only programs can be snapshotted");
 		return -EOPNOTSUPP;
 	}
-	if (read_proc(t->pid, "comm", t->comm, sizeof(t->comm)))
-		return no_process(t->pid, err);
+	ret = read_proc(t->pid, "comm", t->comm, sizeof(t->comm));
+	if (ret)
+		return unreadable(t->pid, "comm", ret, err);
 	t->comm[strcspn(t->comm, "\n")] = '\0';
 	if (!read_proc(t->pid, "status", status, sizeof(status)))
 		t->rss_bytes = 1024 * (status_number(status, "RssAnon") +
@@ -106,14 +117,17 @@ static int look(struct target *t, struct ckpt_err *err)
 static int pidfd_failed(pid_t pid, int code, struct ckpt_err *err)
 {
 	char status[4096];
-	uint64_t tgid = 0;
+	uint64_t tgid;
+	int ret;
 
 	if (code == -ESRCH)
 		return no_process(pid, err);
 	if (code != -EINVAL && code != -ENOENT)
 		return ckpt_err_sys(err, code, "process %d", pid);
-	if (!read_proc(pid, "status", status, sizeof(status)))
-		tgid = status_number(status, "Tgid");
+	ret = read_proc(pid, "status", status, sizeof(status));
+	if (ret)
+		return unreadable(pid, "status", ret, err);
+	tgid = status_number(status, "Tgid");
 	if (!tgid || tgid == (uint64_t)pid)
 		return no_process(pid, err);
 	ckpt_err_set(err, EINVAL, "process %d: is a thread", pid);
