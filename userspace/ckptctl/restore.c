@@ -33,30 +33,37 @@ struct request {
 	const char		*ref;
 };
 
+static int no_memory(struct ctl *ctl)
+{
+	ckpt_err_sys(&ctl->err, ENOMEM, "arguments");
+	return ctl_fail(ctl, NULL);
+}
+
 static int parse_fd(struct ctl *ctl, struct request *q, const char *arg)
 {
-	char *copy = strdup(arg), *eq = copy ? strchr(copy, '=') : NULL;
+	const char *eq = strchr(arg, '=');
+	char number[16];
 	int64_t n;
 
-	if (eq)
-		*eq = '\0';
-	if (!eq || !eq[1] || !ctl_number(copy, 0, INT_MAX, &n)) {
-		free(copy);
+	snprintf(number, sizeof(number), "%.*s", eq ? (int)(eq - arg) : 0, arg);
+	if (!eq || !eq[1] || strlen(number) != (size_t)(eq - arg) ||
+	    !ctl_number(number, 0, INT_MAX, &n))
 		return ctl_usage(ctl, "'%s' is not N=PATH", arg);
-	}
-	free(copy);
-	q->fds[q->nr_fds++] = (struct ckpt_restore_fd){ n, strchr(arg, '=') + 1 };
+	q->fds[q->nr_fds++] = (struct ckpt_restore_fd){ n, eq + 1 };
 	return CTL_GO_ON;
 }
 
 static int parse_remap(struct ctl *ctl, struct request *q, const char *arg)
 {
 	const char *eq = strchr(arg, '=');
+	char *from;
 
 	if (!eq || arg[0] != '/' || eq[1] != '/')
 		return ctl_usage(ctl, "'%s' is not OLD=NEW, two absolute paths", arg);
-	q->paths[q->nr_paths].from = strndup(arg, eq - arg);
-	q->paths[q->nr_paths++].to = eq + 1;
+	from = strndup(arg, eq - arg);
+	if (!from)
+		return no_memory(ctl);
+	q->paths[q->nr_paths++] = (struct ckpt_restore_path){ from, eq + 1 };
 	return CTL_GO_ON;
 }
 
@@ -67,10 +74,8 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct request *q)
 
 	q->fds = calloc(argc, sizeof(*q->fds));
 	q->paths = calloc(argc, sizeof(*q->paths));
-	if (!q->fds || !q->paths) {
-		ckpt_err_sys(&ctl->err, ENOMEM, "arguments");
-		return ctl_fail(ctl, NULL);
-	}
+	if (!q->fds || !q->paths)
+		return no_memory(ctl);
 	while (code == CTL_GO_ON && (id = ctl_next(ctl, argc, argv, &arg))) {
 		if (id == OPT_DETACH)
 			q->detach = true;
@@ -118,10 +123,10 @@ static void note_cut(const char *path, uint64_t bytes, void *arg)
 		 (unsigned long long)bytes);
 }
 
-static json_t *report(const char *ref, pid_t pid, json_t *cuts)
+static json_t *report(const char *ref, json_t *cuts)
 {
-	return json_pack("{s:b,s:o,s:i,s:O}", "ok", 1, "ref", report_text(ref), "pid", (int)pid,
-			 "cut", cuts);
+	return json_pack("{s:b,s:o,s:i,s:O}", "ok", 1, "ref", report_text(ref), "pid", 0, "cut",
+			 cuts);
 }
 
 /* The number alone, so that a script can take it. */
@@ -130,16 +135,27 @@ static void human(const struct ctl *ctl, json_t *o)
 	printf("%d\n", (int)out_get(o, "pid"));
 }
 
+/* The report is made first: nobody must be told of a failure while the program runs. */
 static int run_detached(struct ctl *ctl, const struct ckpt_restore_opts *o, const char *ref,
 			json_t *cuts)
 {
+	json_t *made = report(ref, cuts);
 	pid_t pid;
 	int ret;
 
+	if (!made) {
+		ckpt_err_sys(&ctl->err, ENOMEM, "%s: report", ref);
+		return ctl_fail(ctl, NULL);
+	}
 	progress_begin(ctl, "restore");
 	ret = ckpt_restore_run(o, &ctl->err, &pid);
 	progress_end();
-	return ret ? ctl_fail(ctl, NULL) : ctl_report(ctl, report(ref, pid, cuts), human);
+	if (ret) {
+		json_decref(made);
+		return ctl_fail(ctl, NULL);
+	}
+	json_integer_set(json_object_get(made, "pid"), pid);
+	return ctl_report(ctl, made, human);
 }
 
 static int bring_back(struct ctl *ctl, const struct request *q, struct image *image, const char *ref)

@@ -21,6 +21,7 @@ static void free_options(struct options *o)
 	free(o->paths);
 }
 
+/* @o is the caller's to free, after a failure too. */
 static int make_options(const struct ckpt_restore_request *q, struct ckpt_err *err,
 			struct options *o)
 {
@@ -28,10 +29,8 @@ static int make_options(const struct ckpt_restore_request *q, struct ckpt_err *e
 		return ckpt_err_set(err, EINVAL, "restore: size or reference of the request");
 	o->fds = calloc(q->nr_fds + 1, sizeof(*o->fds));
 	o->paths = calloc(q->nr_paths + 1, sizeof(*o->paths));
-	if (!o->fds || !o->paths) {
-		free_options(o);
+	if (!o->fds || !o->paths)
 		return ckpt_err_sys(err, ENOMEM, "%s", q->ref);
-	}
 	for (size_t i = 0; i < q->nr_fds; i++)
 		o->fds[i] = (struct ckpt_restore_fd){ q->fds[i].fd, q->fds[i].path };
 	for (size_t i = 0; i < q->nr_paths; i++)
@@ -54,9 +53,8 @@ static int restore(struct ckpt_store *store, const struct ckpt_restore_request *
 	struct api_image image;
 	int ret = make_options(request, err, &o);
 
-	if (ret)
-		return ret;
-	ret = api_image_open_to_run(store, request->ref, err, &image);
+	if (!ret)
+		ret = api_image_open_to_run(store, request->ref, err, &image);
 	if (!ret) {
 		o.opts.image = image.image;
 		ret = ret_pid ? ckpt_restore_run(&o.opts, err, ret_pid) :

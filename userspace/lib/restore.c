@@ -81,7 +81,7 @@ static int load(struct restore *rs)
 		return r;
 	rs->threads = calloc(rs->m->nr_threads, sizeof(*rs->threads));
 	if (!rs->threads)
-		return ckpt_err_set(rs->err, -ENOMEM, "no memory");
+		return ckpt_err_sys(rs->err, ENOMEM, "threads of process %u", owner);
 	for (size_t i = 0; i < rs->m->nr_threads; i++)
 		rs->threads[i].t = &rs->m->threads[i];
 	return 0;
