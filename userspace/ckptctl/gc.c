@@ -22,6 +22,9 @@ static void human(const struct ctl *ctl, json_t *o)
 	if (out_get(o, "held"))
 		printf("%skept %u generation(s) because a newer one cannot be read%s\n", out_yellow(),
 		       (unsigned int)out_get(o, "held"), out_plain());
+	if (out_get(o, "unreadable"))
+		printf("%skept %u generation(s) that cannot be read: 'ckptctl list' tells why%s\n",
+		       out_yellow(), (unsigned int)out_get(o, "unreadable"), out_plain());
 }
 
 static int run(struct ctl *ctl, int argc, char **argv)
@@ -44,11 +47,12 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	store_close(store);
 	if (ret)
 		return ctl_fail(ctl, NULL);
-	return ctl_report(ctl, json_pack("{s:b,s:I,s:I,s:I,s:I}", "ok", 1,
+	return ctl_report(ctl, json_pack("{s:b,s:I,s:I,s:I,s:I,s:I}", "ok", 1,
 					 "generations", (json_int_t)r.generations,
 					 "temporaries", (json_int_t)r.temporaries,
 					 "bytes", (json_int_t)r.bytes,
-					 "held", (json_int_t)r.held), human);
+					 "held", (json_int_t)r.held,
+					 "unreadable", (json_int_t)r.unreadable), human);
 }
 
 const struct verb verb_gc = {

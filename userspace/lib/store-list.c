@@ -192,6 +192,12 @@ static const struct found *find_child(const struct job *job, const struct found 
 	return NULL;
 }
 
+/* Whether it was us who could not look: of a damaged image it is known that nobody needs its parent. */
+static bool not_known(const struct found *f)
+{
+	return !f->readable && f->error.code != EBADMSG && f->error.code != EOPNOTSUPP;
+}
+
 static int remove_found(const struct store *s, const struct job *job, const struct found *f,
 			struct ckpt_err *err, struct store_removed *removed)
 {
@@ -220,6 +226,12 @@ static int remove_one(const struct store *s, const struct job *job, uint64_t gen
 		if (f->generation != generation)
 			continue;
 		child = find_child(job, f);
+		for (size_t k = i + 1; !child && k < job->count; k++)
+			if (not_known(&job->found[k]))
+				return ckpt_err_set(err, job->found[k].error.code,
+						    "%s@%llu: something may be built on it: %s",
+						    job->name, (unsigned long long)generation,
+						    job->found[k].error.text);
 		if (!child)
 			return remove_found(s, job, f, err, removed);
 		ckpt_err_set(err, EBUSY, "%s@%llu: %s@%llu is built on it", job->name,
@@ -273,11 +285,10 @@ int store_remove(struct store *s, const char *name, uint64_t generation, struct 
  * From the newest down: the @keep newest readable ones stay; so does what a kept one names as its
  * parent (parents are older, so they are met later); so do unreadable ones and all below them.
  */
-static uint64_t mark_kept(struct job *job, unsigned int keep)
+static void mark_kept(struct job *job, unsigned int keep, struct store_removed *removed)
 {
 	unsigned int kept = 0;
 	bool unreadable = false;
-	uint64_t held = 0;
 
 	for (size_t i = job->count; i-- > 0;) {
 		struct found *f = &job->found[i];
@@ -287,10 +298,10 @@ static uint64_t mark_kept(struct job *job, unsigned int keep)
 		f->keep = wanted || unreadable || !f->readable;
 		for (size_t j = i + 1; j < job->count && !f->keep; j++)
 			f->keep = job->found[j].keep && is_parent_of(f, &job->found[j]);
-		held += unreadable && !wanted;
+		removed->held += unreadable && !wanted;
+		removed->unreadable += !f->readable;
 		unreadable |= !f->readable;
 	}
-	return held;
 }
 
 static int gc_job(const struct store *s, struct job *job, unsigned int keep, struct ckpt_err *err,
@@ -300,7 +311,7 @@ static int gc_job(const struct store *s, struct job *job, unsigned int keep, str
 	int ret = 0;
 
 	if (keep)
-		here.held = mark_kept(job, keep);
+		mark_kept(job, keep, &here);
 	for (size_t i = job->count; keep && i-- > 0 && !ret;)
 		if (!job->found[i].keep)
 			ret = remove_found(s, job, &job->found[i], err, &here);
@@ -309,6 +320,7 @@ static int gc_job(const struct store *s, struct job *job, unsigned int keep, str
 	removed->temporaries += here.temporaries;
 	removed->bytes += here.bytes;
 	removed->held += here.held;
+	removed->unreadable += here.unreadable;
 	return ret;
 }
 

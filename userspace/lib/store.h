@@ -129,6 +129,7 @@ struct store_removed {
 	uint64_t	temporaries;
 	uint64_t	bytes;
 	uint64_t	held;		/* kept because of a generation nobody can read; gc only */
+	uint64_t	unreadable;	/* kept because it could not be read itself; gc only */
 };
 
 /*
