@@ -275,19 +275,45 @@ static int pipes_from_json(json_t *list, struct meta_files *m)
 	return 0;
 }
 
+/*
+ * jansson does not look whether there was room for each byte of a token: without, it calls the rest
+ * invalid, or a string comes out with one byte less.  errno tells of the first, another try of the
+ * second.
+ */
+int meta_json(const void *text, size_t len, const char *what, struct ckpt_err *err,
+	      json_t **ret_json)
+{
+	json_error_t why;
+	json_t *o, *again;
+	bool same;
+
+	errno = 0;
+	o = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+	if (!o && errno != ENOMEM && json_error_code(&why) != json_error_out_of_memory)
+		return ckpt_err_set(err, EBADMSG, "%s in the image: %s (line %d)", what, why.text,
+				    why.line);
+	again = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	same = json_equal(o, again);
+	json_decref(again);
+	if (!same) {
+		json_decref(o);
+		return ckpt_err_sys(err, ENOMEM, "%s", what);
+	}
+	*ret_json = o;
+	return 0;
+}
+
 int meta_files_parse(const void *text, size_t len, struct ckpt_err *err,
 		     struct meta_files *ret_files)
 {
 	struct meta_files m = { 0 };
-	json_error_t why;
 	json_t *top, *list, *o;
 	size_t i = 0;
 	int ret;
 
-	top = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
-	if (!top)
-		return ckpt_err_set(err, EBADMSG, "list of files in the image: %s (line %d)",
-				    why.text, why.line);
+	ret = meta_json(text, len, "list of files", err, &top);
+	if (ret)
+		return ret;
 	list = json_object_get(top, "files");
 	ret = json_is_array(list) ? pipes_from_json(json_object_get(top, "pipes"), &m) : -EBADMSG;
 	if (!ret)
@@ -330,37 +356,41 @@ static bool find_note(const unsigned char *p, size_t len, char *hex)
 	return false;
 }
 
-static bool search_segment(int fd, const Elf64_Phdr *ph, char *hex)
+/* 1: found. */
+static int search_segment(int fd, const Elf64_Phdr *ph, char *hex)
 {
 	unsigned char *notes;
 	bool found = false;
 
 	if (ph->p_type != PT_NOTE || !ph->p_filesz || ph->p_filesz > NOTES_MAX)
-		return false;
+		return 0;
 	notes = malloc(ph->p_filesz);
-	if (notes && !util_pread_full(fd, notes, ph->p_filesz, ph->p_offset))
+	if (!notes)
+		return -ENOMEM;
+	if (!util_pread_full(fd, notes, ph->p_filesz, ph->p_offset))
 		found = find_note(notes, ph->p_filesz, hex);
 	free(notes);
 	return found;
 }
 
-void meta_build_id(int fd, char ret_hex[META_BUILD_ID + 1])
+int meta_build_id(int fd, char ret_hex[META_BUILD_ID + 1])
 {
 	Elf64_Ehdr eh;
+	int ret = 0;
 
 	ret_hex[0] = '\0';
 	if (util_pread_full(fd, &eh, sizeof(eh), 0) || memcmp(eh.e_ident, ELFMAG, SELFMAG) ||
 	    eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_phentsize != sizeof(Elf64_Phdr) ||
 	    eh.e_phnum > PHDRS_MAX)
-		return;
-	for (int i = 0; i < eh.e_phnum; i++) {
+		return 0;
+	for (int i = 0; !ret && i < eh.e_phnum; i++) {
 		Elf64_Phdr ph;
 
 		if (util_pread_full(fd, &ph, sizeof(ph), eh.e_phoff + i * sizeof(ph)))
-			return;
-		if (search_segment(fd, &ph, ret_hex))
-			return;
+			return 0;
+		ret = search_segment(fd, &ph, ret_hex);
 	}
+	return ret < 0 ? ret : 0;
 }
 
 int meta_digest(int fd, uint64_t size, char ret_hex[META_DIGEST + 1])

@@ -97,11 +97,17 @@ int meta_files_format(const struct meta_files *m, char **ret_text);
 int meta_files_parse(const void *text, size_t len, struct ckpt_err *err,
 		     struct meta_files *ret_files);
 
+struct json_t;
+
+/* Parse JSON of an image; @what names it.  0, -EBADMSG (not what it should be), -ENOMEM. */
+int meta_json(const void *text, size_t len, const char *what, struct ckpt_err *err,
+	      struct json_t **ret_json);
+
 /*
  * Build identity of an ELF file as hex digits; "" when there is none or it cannot be read.
- * Sources: the PT_NOTE segments, note NT_GNU_BUILD_ID.
+ * Sources: the PT_NOTE segments, note NT_GNU_BUILD_ID.  0 or -ENOMEM.
  */
-void meta_build_id(int fd, char ret_hex[META_BUILD_ID + 1]);
+int meta_build_id(int fd, char ret_hex[META_BUILD_ID + 1]);
 
 /* XXH3-128 of the first @size bytes, as hex digits.  0, -errno, -ENODATA: the file is shorter. */
 int meta_digest(int fd, uint64_t size, char ret_hex[META_DIGEST + 1]);

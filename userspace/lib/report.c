@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "meta.h"
 #include "report.h"
 #include "state.h"
 
@@ -12,9 +13,12 @@
 
 json_t *report_text(const char *text)
 {
-	json_t *o = json_string(text ? text : "");
+	json_t *o;
 	char *copy;
 
+	if (!text)
+		text = "";
+	o = json_string(text);
 	if (o)
 		return o;
 	copy = strdup(text);
@@ -28,6 +32,16 @@ json_t *report_text(const char *text)
 
 /* -------------------------------------------------------------------------- JSON of a model */
 
+/* One more in @list; a list that cannot be whole is none, and then nor is what it goes into. */
+static bool append(json_t **list, json_t *o)
+{
+	if (!json_array_append_new(*list, o))
+		return true;
+	json_decref(*list);
+	*list = NULL;
+	return false;
+}
+
 static json_t *threads_to_json(const struct ckpt_model *m)
 {
 	static const char * const runs[] = { "?", "parked", "asleep", "stopped" };
@@ -36,11 +50,12 @@ static json_t *threads_to_json(const struct ckpt_model *m)
 	for (size_t i = 0; i < m->nr_threads; i++) {
 		const struct ckpt_rec_thread *t = &m->threads[i].rec;
 
-		json_array_append_new(list, json_pack("{s:i,s:o,s:s,s:i,s:o,s:i}",
+		if (!append(&list, json_pack("{s:i,s:o,s:s,s:i,s:o,s:i}",
 			"tid", t->tid, "name", report_text(t->comm),
 			"condition", runs[t->run < 4 ? t->run : 0], "syscall", t->syscall_nr,
 			"sigmask", json_sprintf("%016" PRIx64, (uint64_t)t->sigmask),
-			"nice", t->nice));
+			"nice", t->nice)))
+			break;
 	}
 	return list;
 }
@@ -56,12 +71,13 @@ static json_t *fds_to_json(const struct ckpt_model *m)
 	for (size_t i = 0; i < m->nr_fds; i++) {
 		const struct ckpt_rec_fd *r = &m->fds[i].rec;
 
-		json_array_append_new(list, json_pack("{s:i,s:s,s:o,s:o,s:I,s:I,s:b,s:i}",
+		if (!append(&list, json_pack("{s:i,s:s,s:o,s:o,s:I,s:I,s:b,s:i}",
 			"fd", r->fd, "kind", kinds[r->kind < 10 ? r->kind : 0],
 			"path", report_text(m->fds[i].path),
 			"flags", json_sprintf("%#o", r->file_flags), "pos", I(r->pos),
 			"size", I(r->id.size), "deleted",
-			!!(r->path_flags & CKPT_PATHF_DELETED), "file", (int)r->file));
+			!!(r->path_flags & CKPT_PATHF_DELETED), "file", (int)r->file)))
+			break;
 	}
 	return list;
 }
@@ -77,10 +93,11 @@ static json_t *vmas_to_json(const struct ckpt_model *m)
 				 v->flags & CKPT_VMA_EXEC ? 'x' : '-',
 				 v->flags & CKPT_VMA_SHARED ? 's' : 'p', '\0' };
 
-		json_array_append_new(list, json_pack("{s:o,s:o,s:s,s:o,s:I}",
+		if (!append(&list, json_pack("{s:o,s:o,s:s,s:o,s:I}",
 			"start", json_sprintf("%" PRIx64, (uint64_t)v->start),
 			"end", json_sprintf("%" PRIx64, (uint64_t)v->end), "prot", prot,
-			"path", report_text(m->vmas[i].path), "offset", I(v->pgoff)));
+			"path", report_text(m->vmas[i].path), "offset", I(v->pgoff))))
+			break;
 	}
 	return list;
 }
@@ -112,19 +129,26 @@ static json_t *info_to_json(const struct image_info *i)
 			 "page_size", (int)i->page_size);
 }
 
-/* Section body as JSON; null when there is none. */
-static json_t *load_json(struct image *image, uint32_t owner, uint32_t sub)
+/* Section body as JSON; null when there is none, or none that is sound: damage is verify's to tell. */
+static int load_json(struct image *image, uint32_t owner, uint32_t sub, struct ckpt_err *err,
+		     json_t **ret)
 {
-	int section = image_find(image, IMAGE_META, owner, sub);
-	json_t *o = NULL;
-	void *data;
+	int section = image_find(image, IMAGE_META, owner, sub), code = -EBADMSG;
+	struct ckpt_err why = CKPT_ERR_INIT;
 	size_t len;
+	void *data;
 
-	if (section >= 0 && !image_load(image, section, NULL, &data, &len)) {
-		o = json_loadb(data, len, 0, NULL);
+	if (section >= 0)
+		code = image_load(image, section, &why, &data, &len);
+	if (section >= 0 && !code) {
+		code = meta_json(data, len, image_label(image), &why, ret);
 		free(data);
 	}
-	return o ? o : json_null();
+	if (code && code != -EBADMSG)
+		return ckpt_err_set(err, code, "%s", why.text);
+	if (code)
+		*ret = json_null();
+	return 0;
 }
 
 static int load_memory(struct image *image, uint32_t pid, struct ckpt_err *err, json_t **ret)
@@ -174,18 +198,25 @@ static int load_process(struct image *image, uint32_t pid, struct ckpt_err *err,
 int report_image(struct image *image, const char *label, struct ckpt_err *err, json_t **ret)
 {
 	const struct image_info *info = image_get_info(image);
-	json_t *process = NULL, *memory = NULL;
+	json_t *process = NULL, *memory = NULL, *snapshot = NULL, *files = NULL;
 	int code = load_process(image, info->pid, err, &process);
 
 	if (!code)
 		code = load_memory(image, info->pid, err, &memory);
-	if (code) {
-		json_decref(process);
-		return code;
+	if (!code)
+		code = load_json(image, 0, IMAGE_META_SNAP, err, &snapshot);
+	if (!code)
+		code = load_json(image, info->pid, IMAGE_META_FILES, err, &files);
+	if (!code) {
+		*ret = json_pack("{s:b,s:o,s:o,s:O,s:O,s:O,s:O}", "ok", 1, "ref",
+				 report_text(label), "image", info_to_json(info),
+				 "process", process, "memory", memory, "snapshot", snapshot,
+				 "files", files);
+		code = *ret ? 0 : ckpt_err_sys(err, ENOMEM, "%s: report", label);
 	}
-	*ret = json_pack("{s:b,s:o,s:o,s:o,s:o,s:o,s:o}", "ok", 1, "ref", report_text(label),
-			 "image", info_to_json(info), "process", process, "memory", memory,
-			 "snapshot", load_json(image, 0, IMAGE_META_SNAP),
-			 "files", load_json(image, info->pid, IMAGE_META_FILES));
-	return 0;
+	json_decref(process);
+	json_decref(memory);
+	json_decref(snapshot);
+	json_decref(files);
+	return code;
 }

@@ -81,10 +81,12 @@ static int check_noted(struct restore *rs)
 	r = image_load(img, (uint32_t)section, rs->err, &data, &len);
 	if (r)
 		return r;
-	top = json_loadb(data, len, 0, NULL);
+	r = meta_json(data, len, "figures of the snapshot", rs->err, &top);
 	free(data);
+	if (r)
+		return r;
 	noted = json_object_get(top, "machine");
-	if (!top || (noted && machine_from_json(noted, &was)))
+	if (noted && machine_from_json(noted, &was))
 		r = ckpt_err_set(rs->err, -EBADMSG,
 				 "%s: what it tells of its machine is not understood",
 				 image_label(img));

@@ -73,23 +73,33 @@ static int plan_cut(struct restore *rs, const char *thing, const struct ckpt_mod
 	return 0;
 }
 
-/* Whether the recorded digest of the bytes up to the recorded size holds: 1, 0, -1 not known. */
-static int same_beginning(struct restore *rs, const struct ckpt_model_fd *f,
-			  const struct opened *o)
+/*
+ * Whether the recorded digest of the bytes up to the recorded size holds.  Not known when there is
+ * none, or when the program may write what we may not read.
+ */
+enum answer { NO, YES, NOT_KNOWN };
+
+static int same_beginning(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+			  const struct opened *o, enum answer *ret)
 {
 	const struct meta_file *mf = meta_files_find(&rs->meta, f->path);
 	char digest[META_DIGEST + 1];
 	int fd, r;
 
+	*ret = NOT_KNOWN;
 	if (!mf || !mf->digest[0])
-		return -1;
+		return 0;
 	/* The program may have it open for writing alone. */
 	fd = restore_reopen(o->fd, O_RDONLY);
-	if (fd < 0)
-		return -1;
-	r = meta_digest(fd, f->rec.id.size, digest);
-	close(fd);
-	return !r && !strcmp(digest, mf->digest);
+	if (fd < 0 && (errno == EACCES || errno == EPERM))
+		return 0;
+	r = fd < 0 ? -errno : meta_digest(fd, f->rec.id.size, digest);
+	if (fd >= 0)
+		close(fd);
+	if (r && r != -ENODATA)
+		return ckpt_err_sys(rs->err, r, "%s: read %s again", thing, f->path);
+	*ret = !r && !strcmp(digest, mf->digest) ? YES : NO;
+	return 0;
 }
 
 /*
@@ -102,20 +112,23 @@ static int check_grown(struct restore *rs, const char *thing, const struct ckpt_
 {
 	uint64_t size = (uint64_t)o->st.st_size;
 	const char *how = NULL;
-	int same;
+	enum answer same = NO;
+	int r = 0;
 
 	if (restore_unchanged(&f->rec.id, &o->st))
 		return 0;
-	same = size < f->rec.id.size ? 0 : same_beginning(rs, f, o);
+	if (size >= f->rec.id.size)
+		r = same_beginning(rs, thing, f, o, &same);
+	if (r)
+		return r;
 	if (size < f->rec.id.size)
 		how = "is shorter than at the snapshot";
-	else if (!same)
+	else if (same == NO)
 		how = "does not begin with what it held at the snapshot";
-	else if (same < 0 && o->st.st_ino != f->rec.id.ino)
+	else if (same == NOT_KNOWN && o->st.st_ino != f->rec.id.ino)
 		how = "is another file now";
 	if (how) {
-		int r = restore_file_differs(rs, thing, f->path, &f->rec.id, &o->st, how);
-
+		r = restore_file_differs(rs, thing, f->path, &f->rec.id, &o->st, how);
 		ckpt_err_hint(rs->err, "put the old file back, or give it another with --fd %d=PATH",
 			      f->rec.fd);
 		return r;

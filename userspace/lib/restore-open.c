@@ -169,7 +169,9 @@ int restore_same_file(struct restore *rs, const char *thing, const char *path,
 	if (restore_unchanged(id, &o->st))
 		return 0;
 	if (mf && mf->build_id[0] && (uint64_t)o->st.st_size == id->size) {
-		meta_build_id(o->fd, build_id);
+		r = meta_build_id(o->fd, build_id);
+		if (r)
+			return ckpt_err_sys(rs->err, r, "%s: build identity of %s", thing, path);
 		if (!strcmp(build_id, mf->build_id))
 			return 0;
 	}

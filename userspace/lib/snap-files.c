@@ -225,21 +225,26 @@ void snap_files_free(struct snap_files *files)
 
 /* ------------------------------------------------------------------------------ identities */
 
-/* Both are a plus, and the program may write what we may not read. */
-static void read_identity(struct meta_file *f, int seen, bool build_id)
+/*
+ * Identity and digest are a plus: the program may write what we may not read, or have cut it since.
+ * But an image must not know less of its files because we were short of something.
+ */
+static int read_identity(struct meta_file *f, int seen, bool build_id)
 {
 	char path[64];
-	int fd;
+	int fd, ret = 0;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", seen);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return;
-	if (build_id)
-		meta_build_id(fd, f->build_id);
-	if (f->change == META_GROW && f->size <= DIGEST_MAX)
-		meta_digest(fd, f->size, f->digest);
-	close(fd);
+		ret = -errno;
+	if (!ret && build_id)
+		ret = meta_build_id(fd, f->build_id);
+	if (!ret && f->change == META_GROW && f->size <= DIGEST_MAX)
+		ret = meta_digest(fd, f->size, f->digest);
+	if (fd >= 0)
+		close(fd);
+	return ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE ? ret : 0;
 }
 
 /*
@@ -268,7 +273,9 @@ static int identify(struct meta_file *f, bool build_id, struct ckpt_err *err)
 		f->mtime_ns = st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec;
 	}
 	if (build_id || (f->change == META_GROW && f->size <= DIGEST_MAX))
-		read_identity(f, seen, build_id);
+		ret = read_identity(f, seen, build_id);
+	if (ret)
+		ret = ckpt_err_sys(err, ret, "%s: cannot be read", f->path);
 out:
 	close(seen);
 	return ret;
