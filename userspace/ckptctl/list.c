@@ -13,21 +13,26 @@ static const struct ctl_opt opts[] = { { } };
 
 static int add(const struct store_entry *e, void *arg)
 {
-	json_t *list = arg, *o;
+	json_t *list = arg, *o, *more;
 	char ref[STORE_NAME_MAX + 24];
 
 	snprintf(ref, sizeof(ref), "%s@%llu", e->name, (unsigned long long)e->generation);
 	o = json_pack("{s:s,s:s,s:I,s:I,s:o}", "ref", ref, "name", e->name,
 		      "generation", I(e->generation), "size", I(e->size),
 		      "path", report_text(e->path));
-	if (o && e->info)
-		json_object_update_new(o, json_pack("{s:i,s:o,s:I,s:b,s:o,s:o}",
-			"pid", (int)e->info->pid, "comm", report_text(e->info->comm),
-			"created_ns", I(e->info->created_ns), "delta", image_info_is_delta(e->info),
-			"hostname", report_text(e->info->hostname),
-			"kernel", report_text(e->info->kernel)));
-	else if (o)
-		json_object_set_new(o, "error", report_text(e->error->text));
+	if (e->info)
+		more = json_pack("{s:i,s:o,s:I,s:b,s:o,s:o}", "pid", (int)e->info->pid,
+				 "comm", report_text(e->info->comm),
+				 "created_ns", I(e->info->created_ns),
+				 "delta", image_info_is_delta(e->info),
+				 "hostname", report_text(e->info->hostname),
+				 "kernel", report_text(e->info->kernel));
+	else
+		more = json_pack("{s:o}", "error", report_text(e->error->text));
+	if (json_object_update_new(o, more)) {
+		json_decref(o);
+		return -ENOMEM;
+	}
 	return json_array_append_new(list, o) ? -ENOMEM : 0;
 }
 
@@ -70,6 +75,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	else if (ret == -ENOENT && !argv[optind])
 		ret = 0;		/* nothing was ever put into it */
 	if (ret) {
+		ckpt_err_sys(&ctl->err, ret, "list of snapshots");	/* if it was add() */
 		store_close(store);
 		json_decref(list);
 		return ctl_fail(ctl, NULL);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* out.c - figures for people, JSON for scripts; a verb makes one report for both.  No state. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,39 +12,50 @@
 
 /*
  * Names of files, threads and commands are what the program made them.  All that people are shown
- * comes out of a report, so it is made harmless here and not where it is printed.
+ * comes out of a report, so it is made harmless here and not where it is printed.  0 or -1.
  */
-static void make_printable(json_t *o)
+static int make_printable(json_t *o)
 {
 	const char *name;
 	json_t *member;
+	int bad = 0;
 	char *text;
 	size_t i;
 
-	if (json_is_string(o)) {
+	if (json_is_string(o) && !util_is_printable(json_string_value(o))) {
 		text = strdup(json_string_value(o));
 		if (text)
 			util_make_printable(text);
-		json_string_set(o, text ? text : "?");
+		bad = text ? json_string_set(o, text) : -1;
 		free(text);
 	}
 	json_array_foreach(o, i, member)
-		make_printable(member);
+		bad |= make_printable(member);
 	json_object_foreach(o, name, member)
-		make_printable(member);
+		bad |= make_printable(member);
+	return bad;
+}
+
+/* Without memory a report would come out short, and look whole. */
+static int no_memory(const struct ctl *ctl, json_t *report)
+{
+	json_decref(report);
+	fprintf(stderr, "ckptctl: %s: report: %s\n", ctl->verb->name, strerror(ENOMEM));
+	return CTL_FAILED;
 }
 
 int ctl_report(const struct ctl *ctl, json_t *report, void (*human)(const struct ctl *, json_t *))
 {
-	if (!report) {
-		fputs("ckptctl: no memory for the report\n", stderr);
-		return CTL_FAILED;
-	}
+	if (!report)
+		return no_memory(ctl, NULL);
 	if (ctl->json) {
-		json_dumpf(report, stdout, JSON_INDENT(2));
+		/* of a failed write ferror() tells */
+		if (json_dumpf(report, stdout, JSON_INDENT(2)) && !ferror(stdout))
+			return no_memory(ctl, report);
 		putchar('\n');
 	} else if (!ctl->quiet) {
-		make_printable(report);
+		if (make_printable(report))
+			return no_memory(ctl, report);
 		human(ctl, report);
 	}
 	json_decref(report);

@@ -121,6 +121,17 @@ static int failed(struct ctl *ctl, const struct snap_opts *o, struct snap_result
 	return code;
 }
 
+/* The figures of a snapshot that is there, whatever becomes of them. */
+static int done(struct ctl *ctl, const struct snap_opts *o, const struct snap_result *r)
+{
+	json_t *figures = report(o, r);
+
+	if (figures)
+		return ctl_report(ctl, figures, human);
+	ckpt_err_sys(&ctl->err, ENOMEM, "%s is complete, but not the report of it", r->ref);
+	return ctl_fail(ctl, NULL);
+}
+
 static int take(struct ctl *ctl, struct snap_opts *o)
 {
 	struct snap_result r;
@@ -142,7 +153,7 @@ static int take(struct ctl *ctl, struct snap_opts *o)
 	sig = progress_end();
 	if (ret)
 		return failed(ctl, o, &r, ret, sig);
-	ret = ctl_report(ctl, report(o, &r), human);
+	ret = done(ctl, o, &r);
 	snap_result_free(&r);
 	return ret;
 }

@@ -73,9 +73,9 @@ static json_t *verify_open(int fd, const char *label, struct ckpt_err *err)
 			ret = verify_state(image, err);
 		image_close(image);
 	}
-	return json_pack("{s:o,s:b,s:o,s:o,s:I}", "ref", report_text(label), "ok", !ret,
-			 "error", report_text(ret ? err->text : ""), "damages", damages,
-			 "data_pages", I(stats.data_pages));
+	return json_pack("{s:o,s:b,s:o,s:i,s:o,s:I}", "ref", report_text(label), "ok", !ret,
+			 "error", report_text(ret ? err->text : ""), "errno", err->code,
+			 "damages", damages, "data_pages", I(stats.data_pages));
 }
 
 struct all {
@@ -94,8 +94,8 @@ static int verify_ref(struct all *a, const char *text)
 
 	ret = store_resolve(a->store, text, &err, &fd, &ref);
 	if (ret) {
-		o = json_pack("{s:o,s:b,s:o,s:[]}", "ref", report_text(text), "ok", 0,
-			      "error", report_text(err.text), "damages");
+		o = json_pack("{s:o,s:b,s:o,s:i,s:[]}", "ref", report_text(text), "ok", 0,
+			      "error", report_text(err.text), "errno", err.code, "damages");
 	} else {
 		o = verify_open(fd, ref.label, &err);
 		close(fd);
@@ -113,6 +113,14 @@ static int verify_entry(const struct store_entry *e, void *arg)
 	return verify_ref(arg, ref);
 }
 
+/* Damage is the image's; of anything else nobody should conclude that it is lost. */
+static const char *word(json_t *o)
+{
+	uint64_t code = out_get(o, "errno");
+
+	return code == EBADMSG || code == EINVAL ? "DAMAGED" : "FAILED ";
+}
+
 static void human(const struct ctl *ctl, json_t *report)
 {
 	json_t *o, *d;
@@ -124,7 +132,7 @@ static void human(const struct ctl *ctl, json_t *report)
 			continue;
 		}
 		/* the error begins with the reference */
-		printf("%sDAMAGED%s  %s\n", out_red(), out_plain(), out_get_text(o, "error"));
+		printf("%s%s%s  %s\n", out_red(), word(o), out_plain(), out_get_text(o, "error"));
 		json_array_foreach(json_object_get(o, "damages"), k, d) {
 			printf("         %s, at byte %llu", out_get_text(d, "what"),
 			       (unsigned long long)out_get(d, "offset"));
@@ -139,15 +147,13 @@ static void human(const struct ctl *ctl, json_t *report)
 
 static int verify_operands(struct all *a, bool all, int argc, char **argv)
 {
-	if (all)
-		return store_list(a->store, NULL, verify_entry, a, &a->ctl->err);
-	for (int i = optind; i < argc; i++) {
-		int ret = verify_ref(a, argv[i]);
+	int ret = 0;
 
-		if (ret)
-			return ckpt_err_sys(&a->ctl->err, ret, "report");
-	}
-	return 0;
+	if (all)
+		ret = store_list(a->store, NULL, verify_entry, a, &a->ctl->err);
+	for (int i = optind; !all && !ret && i < argc; i++)
+		ret = verify_ref(a, argv[i]);
+	return ret ? ckpt_err_sys(&a->ctl->err, ret, "report") : 0;
 }
 
 static int run(struct ctl *ctl, int argc, char **argv)
@@ -168,7 +174,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 		ret = store_open(ctl->store, false, &ctl->err, &a.store);
 	if (ret)
 		return ctl_fail(ctl, NULL);
-	a.images = json_array();
+	a.images = json_array();	/* NULL: then nothing can be put into it either */
 	ret = verify_operands(&a, all, argc, argv);
 	store_close(a.store);
 	if (ret) {

@@ -153,6 +153,7 @@ static int verify_pages(struct verify *v)
 static int verify_section(struct verify *v)
 {
 	const struct image_section_disk *s = &v->img->table[v->section];
+	struct ckpt_err why = CKPT_ERR_INIT;
 	struct image_damage d;
 	int hash, ret = 0;
 
@@ -169,8 +170,12 @@ static int verify_section(struct verify *v)
 			       "header or padding of a memory section" : "section");
 		report(v, &d);
 	}
-	if (!hash && !v->section_damaged && s->kind != IMAGE_PAGES &&
-	    image_check_section_header(v->img, v->section, NULL)) {
+	if (hash || v->section_damaged || s->kind == IMAGE_PAGES)
+		return 0;
+	ret = image_check_section_header(v->img, v->section, &why);
+	if (ret && ret != -EBADMSG)
+		return ckpt_err_set(v->err, ret, "%s", why.text);
+	if (ret) {
 		d = new_damage(v, "section header and section table disagree");
 		report(v, &d);
 	}

@@ -107,6 +107,16 @@ void util_copy_printable(char *dst, size_t size, const char *src)
 	memset(dst + i, 0, size - i);
 }
 
+bool util_is_printable(const char *text)
+{
+	const unsigned char *at = (const unsigned char *)text;
+
+	for (; *at; at++)
+		if (*at < 0x20 || *at == 0x7f || (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0))
+			return false;
+	return true;
+}
+
 void util_make_printable(char *text)
 {
 	unsigned char *at = (unsigned char *)text;

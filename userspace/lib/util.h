@@ -3,6 +3,7 @@
 #ifndef CKPT_UTIL_H
 #define CKPT_UTIL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,9 @@ void util_copy_printable(char *dst, size_t size, const char *src);
  * of any other kind stays.  In place, the length stays.
  */
 void util_make_printable(char *text);
+
+/* Whether that would change nothing. */
+bool util_is_printable(const char *text);
 
 /* What a user can do about a failed write in the store, or NULL. */
 const char *util_write_remedy(int code);
