@@ -62,7 +62,8 @@ help:
 	@echo "make stress T=60  storms on program, machine and module, each for that many seconds"
 	@echo "make fuzz T=60   fuzz what reads images, each part for that many seconds"
 	@echo "make bench       benchmarks, in a VM"
-	@echo "make style       checkpatch, sparse, header and size rules"
+	@echo "make style       checkpatch, sparse, analyzer, binary interface, header and size rules"
+	@echo "make abi         take the binary interface as it is now for what is promised (docs/abi.txt)"
 	@echo "make install     to DESTDIR ($(DESTDIR)) and PREFIX ($(PREFIX))"
 	@echo "make clean       build/ but for its cache; distclean: all of it"
 	@echo
@@ -226,6 +227,10 @@ fuzz:
 style: deps
 	$(Q)tools/style
 
+abi: deps
+	$(Q)tools/abi.py >$(B)/abi.txt
+	$(Q)mv $(B)/abi.txt docs/abi.txt
+
 # What tools/style needs to know.
 print-kdir:
 	@echo '$(KDIR)'
@@ -263,7 +268,7 @@ distclean:
 	$(Q)rm -rf $(B)
 
 FORCE:
-.PHONY: all help deps module kmod userspace tests check-kver demo check check-matrix check-debug \
+.PHONY: abi all help deps module kmod userspace tests check-kver demo check check-matrix check-debug \
 	check-full stress fuzz bench style install clean distclean print-kdir print-cflags FORCE \
 	$(OWN_MAKE:%=test-%)
 .DELETE_ON_ERROR:
