@@ -337,7 +337,7 @@ static int map_object(struct restore *rs, struct remote_queue *q,
 	const struct layout area = { &(struct range){ rs->area, rs->area + AREA_SIZE }, 1 };
 	struct remote *r = leader(rs);
 	char name[80];
-	uint64_t at;
+	uint64_t at = 0;
 	long fd;
 	/* Calls with a result that is needed at once; first those that wait. */
 	int e = remote_queue_run(q);
