@@ -8,16 +8,19 @@
  * first run after which the count is not down to 0.
  *
  * Owns the static key that leads here, on while a count is armed or has been reached but not yet
- * written back to 0. left is an atomic: several threads count down, one of them meets 1.
+ * written back to 0. left is an atomic: several threads count down, one of them meets 1. Whoever
+ * sets it holds set_lock, for a static key that is being enabled must not be disabled.
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
+#include <linux/mutex.h>
 
 #include "alloc.h"
 
 DEFINE_STATIC_KEY_FALSE(ckpt_fail_key);
 
 static atomic_t left = ATOMIC_INIT(0);
+static DEFINE_MUTEX(set_lock);
 
 bool ckpt_fail_now(void)
 {
@@ -34,11 +37,13 @@ static int fail_set(void *unused, u64 val)
 {
 	if (val > INT_MAX)
 		return -EINVAL;
+	mutex_lock(&set_lock);
 	atomic_set(&left, val);
 	if (val)
 		static_branch_enable(&ckpt_fail_key);
 	else
 		static_branch_disable(&ckpt_fail_key);
+	mutex_unlock(&set_lock);
 	return 0;
 }
 DEFINE_DEBUGFS_ATTRIBUTE(fail_fops, fail_get, fail_set, "%llu\n");
