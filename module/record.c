@@ -22,6 +22,7 @@
  */
 int ckpt_records_reserve(struct ckpt_records *r, size_t bytes)
 {
+	size_t limit = READ_ONCE(ckpt_max_state_bytes);
 	size_t cap;
 	u8 *buf;
 
@@ -29,10 +30,11 @@ int ckpt_records_reserve(struct ckpt_records *r, size_t bytes)
 		return r->err;
 	if (r->cap - r->len >= bytes)
 		return 0;
-	if (bytes > ckpt_max_state_bytes || r->len > ckpt_max_state_bytes - bytes)
+	if (bytes > limit || r->len > limit - bytes)
 		return r->err = -EFBIG;
 
-	cap = PAGE_ALIGN(max(r->len + bytes, 2 * r->cap));
+	/* Doubled, but not beyond the limit: what fits is not asked about again. */
+	cap = PAGE_ALIGN(clamp(2 * r->cap, r->len + bytes, limit));
 	buf = ckpt_alloc_fails() ? NULL : kvmalloc(cap, GFP_KERNEL_ACCOUNT);
 	if (!buf)
 		return r->err = -ENOMEM;
