@@ -38,7 +38,7 @@ def taken(p):
 
 
 def refused(words, pid, *args, **kw):
-    got = ct.ckptctl("restore", "--detach", *args, **kw)
+    got = ct.ckptctl("restore", *args, **kw)
     if got.status != ct.EXIT_FAILED or not re.search(words, got.err):
         raise ct.Failed("%r wanted: %r" % (words, got))
     if os.path.exists("/proc/%d" % pid):
