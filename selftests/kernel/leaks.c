@@ -15,6 +15,7 @@
 struct cache {
 	char name[64];
 	long objects;
+	long per_slab;
 };
 
 struct caches {
@@ -40,7 +41,8 @@ static void count_objects(struct caches *c)
 	if (!f)
 		give_up("/proc/slabinfo: %s", strerror(errno));
 	while (c->nr < CACHES && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%63s %ld", c->v[c->nr].name, &c->v[c->nr].objects) == 2)
+		if (sscanf(line, "%63s %ld %*d %*d %ld", c->v[c->nr].name, &c->v[c->nr].objects,
+			   &c->v[c->nr].per_slab) == 3)
 			c->nr++;
 	fclose(f);
 }
@@ -57,7 +59,8 @@ static long objects_of(const struct caches *c, const char *name)
 
 /*
  * The name of a cache that has got @by more objects since; NULL: none has. Addresses that vfree() gave
- * back are kept until there are many.
+ * back are kept until there are many. And a slab that a processor has at hand counts as all in use, so
+ * caches of tiny objects tell nothing: what they are for has a larger one too (lsm_file_cache: filp).
  */
 static const char *grown(const struct caches *before, long by)
 {
@@ -66,7 +69,7 @@ static const char *grown(const struct caches *before, long by)
 
 	count_objects(&now);
 	for (i = 0; i < now.nr; i++)
-		if (strcmp(now.v[i].name, "vmap_area") &&
+		if (strcmp(now.v[i].name, "vmap_area") && now.v[i].per_slab < by &&
 		    now.v[i].objects >= objects_of(before, now.v[i].name) + by)
 			return now.v[i].name;
 	return NULL;
