@@ -126,6 +126,10 @@ class Restore(failnth.Verb):
         os.kill(self.p.pid, signal.SIGTERM)
         self.ended_in_order(ct.reap(self.p.pid))
 
+    def explains(self, got, why):
+        """A process being made whose own report, or wait, fails has no voice: that it ended is told."""
+        super().explains(got, why + "|ended at its very beginning|ended while it was being restored")
+
     def bad(self, got):
         self.nothing_runs()
         if self.p.output() != self.out:
