@@ -11,22 +11,6 @@
 
 /* ---- the machine ---- */
 
-static inline long vmstat(const char *name)
-{
-	static char text[32768];
-	size_t len = strlen(name);
-	char *p;
-
-	if (get_file_text("/proc/vmstat", text, sizeof(text)) < 0)
-		return -1;
-	for (p = text; p; p = strchr(p, '\n')) {
-		p += *p == '\n';
-		if (!strncmp(p, name, len) && p[len] == ' ')
-			return strtol(p + len, NULL, 10);
-	}
-	return -1;
-}
-
 static inline void compaction(struct view *v)
 {
 	long before, after = vmstat("pgmigrate_success");
