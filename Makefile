@@ -61,6 +61,7 @@ help:
 	@echo "make check-debug   the same on a kernel with KASAN, lockdep and more, built once"
 	@echo "make stress T=60  storms on program, machine and module, each for that many seconds"
 	@echo "make fuzz T=60   fuzz what reads images, each part for that many seconds"
+	@echo "make mutants     break the module here and there, and see that a test notices"
 	@echo "make bench       benchmarks, in a VM"
 	@echo "make style       checkpatch, sparse, analyzer, binary interface, header and size rules"
 	@echo "make abi         take the binary interface as it is now for what is promised (docs/abi.txt)"
@@ -223,6 +224,12 @@ fuzz:
 	$(Q)tools/deps clang libclang-rt-14-dev
 	$(Q)$(MAKE) test-unit test-fuzz
 	$(Q)selftests/fuzz/run $(or $(T),60)
+
+# Breaks the module in one place after the other; T is the names of some.
+.PHONY: mutants
+mutants: deps
+	$(Q)$(MAKE) all
+	$(Q)selftests/mutate $(if $(filter-out 0,$(V)),-v) $(T)
 
 style: deps
 	$(Q)tools/style
