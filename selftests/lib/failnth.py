@@ -87,6 +87,8 @@ class Verb:
         reason = re.search(why, m.group(1), re.I)
         if not reason:
             raise ct.Failed("the message does not give the reason")
+        if m.group(1) == "no memory":       # there was none for anything
+            return
         if not re.search(r"\w\w", m.group(1)[:reason.start()] + m.group(1)[reason.end():]):
             raise ct.Failed("the message names no thing")
 
