@@ -334,17 +334,7 @@ static inline struct ckpt_rec_thread *thread_record(const struct state *st, pid_
 /* One of the object counters; -1 when it cannot be read. */
 static inline long counter(const char *name)
 {
-	char text[1024], *p;
-	size_t len = strlen(name);
-
-	if (get_file_text("/sys/kernel/debug/ckpt/counters", text, sizeof(text)) < 0)
-		return -1;
-	for (p = text; p; p = strchr(p, '\n')) {
-		p += *p == '\n';
-		if (!strncmp(p, name, len) && p[len] == ' ')
-			return strtol(p + len, NULL, 10);
-	}
-	return -1;
+	return number_in("/sys/kernel/debug/ckpt/counters", name);
 }
 
 static inline bool nothing_held(void)

@@ -273,4 +273,21 @@ static inline ssize_t get_file_text(const char *path, char *buf, size_t room)
 	return n < 0 ? -1 : (ssize_t)len;
 }
 
+/* The number behind a name, in a file of lines "name number"; -1 when it is not there. */
+static inline long number_in(const char *path, const char *name)
+{
+	char text[32768];
+	size_t len = strlen(name);
+	char *p;
+
+	if (get_file_text(path, text, sizeof(text)) < 0)
+		return -1;
+	for (p = text; p; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		if (!strncmp(p, name, len) && p[len] == ' ')
+			return strtol(p + len, NULL, 10);
+	}
+	return -1;
+}
+
 #endif

@@ -279,13 +279,7 @@ class Program:
     def end_all():
         for p in list(Program.alive):
             p.kill9()
-        # what restore --detach left to the subreaper
-        for pid in children():
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, 0)[0]:
-                pass
+        end_children()      # what restore --detach left to the subreaper
 
 
 def cpu_clock(pid):
@@ -300,6 +294,15 @@ def children():
     me = os.getpid()
     got = text("/proc/self/task/%d/children" % me, "")
     return [int(x) for x in got.split()]
+
+
+def end_children():
+    for pid in children():
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, 0)[0]:
+            pass
 
 
 def reap(pid, deadline=None):

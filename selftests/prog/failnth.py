@@ -136,12 +136,7 @@ class Restore(failnth.Verb):
             raise ct.Failed("the program's output was touched: %r" % self.p.output())
 
     def after(self):
-        for pid in ct.children():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, 0)[0]:
-                pass
+        ct.end_children()
 
 
 class Foreground(Restore):

@@ -269,18 +269,7 @@ static inline void moves(struct view *v)
 /* The kernel's count of something, since boot; -1 when it does not count it. */
 static inline long vmstat(const char *name)
 {
-	static char text[32768];
-	size_t len = strlen(name);
-	char *p;
-
-	if (get_file_text("/proc/vmstat", text, sizeof(text)) < 0)
-		return -1;
-	for (p = text; p; p = strchr(p, '\n')) {
-		p += *p == '\n';
-		if (!strncmp(p, name, len) && p[len] == ' ')
-			return strtol(p + len, NULL, 10);
-	}
-	return -1;
+	return number_in("/proc/vmstat", name);
 }
 
 static inline void swapping(struct view *v)
