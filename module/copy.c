@@ -219,6 +219,18 @@ static int copy_area(struct ckpt_pages *pages, const struct ckpt_area *area, str
 	return 0;
 }
 
+static int because_of(const struct ckpt_area *area, struct ckpt_why *why, int ret)
+{
+	u32 reason = CKPT_REASON_PAGE;
+
+	if (ret == -EFBIG)
+		reason = CKPT_REASON_SHMEM_LIMIT;
+	else if (ret == -EBUSY)
+		reason = CKPT_REASON_LEASE;
+	why->addr = area->start;
+	return ckpt_because(why, reason, 0, ret);
+}
+
 /**
  * ckpt_copy_shared - copy every shared mapping
  * @pages: index
@@ -226,8 +238,8 @@ static int copy_area(struct ckpt_pages *pages, const struct ckpt_area *area, str
  * @why: the reason, on error
  * @copied: counted up by pages of 4 KiB
  *
- * Return: 0; -EFBIG over the limit max_copy_bytes; -ENOMEM, -EINTR, or what reading
- * the file gives.
+ * Return: 0; -EFBIG over the limit max_copy_bytes; -EBUSY for a file under a write lease;
+ * -ENOMEM, -EINTR, or what reading the file gives.
  */
 int ckpt_copy_shared(struct ckpt_pages *pages, const struct ckpt_areas *areas,
 		     struct ckpt_why *why, u64 *copied)
@@ -249,11 +261,8 @@ int ckpt_copy_shared(struct ckpt_pages *pages, const struct ckpt_areas *areas,
 			ret = copy_area(pages, area, file, copied);
 			fput(file);
 		}
-		if (ret) {
-			why->addr = area->start;
-			why->reason = ret == -EFBIG ? CKPT_REASON_SHMEM_LIMIT : CKPT_REASON_PAGE;
-			return ret;
-		}
+		if (ret)
+			return because_of(area, why, ret);
 	}
 	return 0;
 }

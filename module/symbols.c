@@ -129,12 +129,32 @@ void ckpt_notifier_end(struct mmu_notifier_range *range)
 		static_call(sym_notifier_end)(CKPT_NOTIFIER_END_ARGS(range));
 }
 
+/* A write lease (F_SETLEASE): who opens the file breaks it, even to read. */
+static bool is_leased(const struct inode *inode)
+{
+	/* Pairs with the cmpxchg in locks_get_lock_context(). */
+	struct file_lock_context *ctx = smp_load_acquire(&inode->i_flctx);
+	struct ckpt_lock_core *lock;
+	bool found = false;
+
+	if (!ctx)
+		return false;
+	spin_lock(&ctx->flc_lock);
+	list_for_each_entry(lock, &ctx->flc_lease, ckpt_lock_list)
+		found |= ckpt_lock_type(lock) != F_RDLCK;
+	spin_unlock(&ctx->flc_lock);
+	return found;
+}
+
 /*
- * As dentry_open(), in our own name, and no fsnotify watcher is told of it or asked: it
- * might be the very process that is frozen.
+ * As dentry_open(), in our own name, to read, and nobody is told of it or asked: no
+ * fsnotify watcher, no holder of a lease (-EBUSY). It might be the very process that is
+ * frozen.
  */
 struct file *ckpt_open_quietly(const struct path *path, int flags)
 {
+	if (is_leased(d_inode(path->dentry)))
+		return ERR_PTR(-EBUSY);
 #ifdef CKPT_OPEN_QUIETLY
 	return dentry_open(path, flags | CKPT_OPEN_QUIETLY, current_cred());
 #else

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the kernel knows of a program's pages beside their content is the same after a snapshot.
+ * What the kernel knows of a program's pages beside their content is the same after a snapshot, and
+ * so is what it has promised about its files.
  */
 #include <kselftest_harness.h>
+
+#include <signal.h>
 
 #include "snap.h"
 #include "system.h"
@@ -106,6 +109,65 @@ TEST(what_was_written_after_madv_free_survives_reclaim)
 	target_next(&t);
 	EXPECT_TRUE(f->discarded);	/* else this shows nothing */
 	EXPECT_TRUE(f->kept);
+	target_kill(&t);
+}
+
+/* ---- leases ---- */
+
+struct leased {
+	bool maps;
+	volatile bool kept;
+};
+
+static void holds_a_lease(struct target *me, void *arg)
+{
+	struct leased *l = arg;
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGIO);
+	must(sigprocmask(SIG_BLOCK, &set, NULL));
+	fd = must(open("/scratch/leased", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+	must(ftruncate(fd, LEN));
+	if (l->maps)
+		fill(must(mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)), LEN, 1);
+	must(fcntl(fd, F_SETLEASE, F_WRLCK));
+	target_step(me);
+	must(sigpending(&set));
+	l->kept = fcntl(fd, F_GETLEASE) == F_WRLCK && !sigismember(&set, SIGIO);
+	target_step(me);
+}
+
+/* Whoever opens the file has its holder signalled, and waits for an answer. */
+TEST(write_lease_is_not_broken_by_the_copy)
+{
+	struct leased *l = shared_memory(sizeof(*l));
+	struct ckpt_snap s;
+	struct target t;
+
+	l->maps = true;
+	target_begin(&t, holds_a_lease, l);
+	EXPECT_EQ(-EBUSY, snap_with(t.pid, 0, &s));
+	EXPECT_EQ(CKPT_REASON_LEASE, s.out_reason);
+	EXPECT_NE(0, s.out_addr);
+	target_next(&t);
+	EXPECT_TRUE(l->kept);
+	target_kill(&t);
+}
+
+TEST(write_lease_is_not_broken_by_the_barrier)
+{
+	struct leased *l = shared_memory(sizeof(*l));
+	struct target t;
+	int fd;
+
+	target_begin(&t, holds_a_lease, l);
+	fd = snap(t.pid, 0);
+	EXPECT_EQ(-EBUSY, barrier(fd));
+	target_next(&t);
+	EXPECT_TRUE(l->kept);
+	close(fd);
 	target_kill(&t);
 }
 

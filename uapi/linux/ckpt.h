@@ -104,6 +104,7 @@ enum ckpt_reason {
 	CKPT_REASON_PAGE	= 14,	/* EIO: a page cannot be read (out_addr): poisoned or lost */
 	CKPT_REASON_UNSTEADY	= 15,	/* EAGAIN: threads or pages would not hold still */
 	CKPT_REASON_SHMEM_LIMIT	= 16,	/* EFBIG: more shared memory than max_copy_bytes */
+	CKPT_REASON_LEASE	= 17,	/* EBUSY: a write lease on a file mapped shared (out_addr) */
 };
 
 /* ------------------------------------------------------------------ */

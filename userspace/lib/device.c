@@ -84,6 +84,8 @@ static const struct words reason_words[] = {
 	[CKPT_REASON_UNSTEADY]	= { "its threads or pages would not hold still", "try again" },
 	[CKPT_REASON_SHMEM_LIMIT] = { "has more shared memory than may be copied in the pause",
 				    "raise the module's parameter max_copy_bytes" },
+	[CKPT_REASON_LEASE]	= { "maps a file shared that is under a write lease (F_SETLEASE)",
+				    "give the lease up before the snapshot" },
 };
 
 /* Errors a call gives without a reason. */
