@@ -95,7 +95,7 @@ enum ckpt_reason {
 	CKPT_REASON_SELF	= 5,	/* EDEADLK: the caller itself */
 	CKPT_REASON_KTHREAD	= 6,	/* EOPNOTSUPP: a kernel thread */
 	CKPT_REASON_COMPAT	= 7,	/* EOPNOTSUPP: a 32-bit or x32 task (out_tid) */
-	CKPT_REASON_IO_WORKER	= 8,	/* EOPNOTSUPP: has kernel workers, io_uring (out_tid) */
+	CKPT_REASON_IO_WORKER	= 8,	/* EOPNOTSUPP: has kernel workers: io_uring, KVM (out_tid) */
 	CKPT_REASON_SHARED_MM	= 9,	/* EOPNOTSUPP: memory shared with process out_tid */
 	CKPT_REASON_SHARED_FILES = 10,	/* EOPNOTSUPP: fd table shared with another process */
 	CKPT_REASON_BUSY_THREAD	= 11,	/* ETIMEDOUT: out_tid did not leave the kernel (out_syscall) */
