@@ -151,6 +151,7 @@ TEST_F_TIMEOUT(storm, every_snapshot_has_all_records_of_all_its_threads, 900)
 
 struct leaving {
 	int word[WORDS];	/* CLONE_CHILD_CLEARTID: zero once the thread is gone */
+	int begun;		/* the page is there */
 };
 
 static struct robust_list_head robust;
@@ -192,6 +193,7 @@ static void leaving_program(struct target *me, void *arg)
 	int i;
 
 	*shared = l;
+	l->begun = 1;
 	make_long_robust_list();
 	target_say(me);
 	for (;;) {
