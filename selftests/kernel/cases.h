@@ -12,6 +12,8 @@
 
 #include <fnmatch.h>
 
+#include "target.h"
+
 static inline bool case_is_wanted(const char *patterns, const struct __fixture_metadata *f,
 				  const struct __fixture_variant_metadata *v,
 				  const struct __test_metadata *t)
@@ -74,10 +76,21 @@ static inline bool select_cases(const char *patterns)
 	return any;
 }
 
+static inline void give_time(unsigned int times)
+{
+	struct __fixture_metadata *f;
+	struct __test_metadata *t;
+
+	for (f = __fixture_list; f; f = f->next)
+		for (t = f->tests; t; t = t->next)
+			t->timeout *= times;
+}
+
 static inline int run_cases(int argc, char **argv)
 {
 	const char *patterns = getenv("CKPT_CASES");
 
+	give_time(slowness());
 	if (patterns && *patterns && !select_cases(patterns)) {
 		printf("1..0 # SKIP no case matches CKPT_CASES\n");
 		return KSFT_SKIP;

@@ -29,7 +29,7 @@
 
 #define PAGE		4096UL
 #define HUGE		(2UL << 20)
-#define DEADLINE_MS	25000
+#define DEADLINE_MS	(25000ul * slowness())
 
 #define give_up(fmt, ...)								\
 	do {										\
@@ -44,6 +44,12 @@
 			give_up("%s: %s", #call, strerror(errno));			\
 		must_ret_;								\
 	})
+
+/* A kernel with checkers is that many times slower. */
+static inline unsigned int slowness(void)
+{
+	return atoi(getenv("CKPT_SLOW") ?: "1");
+}
 
 struct target {
 	pid_t pid;
@@ -64,7 +70,7 @@ static inline uint64_t clock_ns(void)
 /* Wait for a condition; false at the deadline. */
 #define wait_until(condition)								\
 	({										\
-		uint64_t end_ = clock_ns() + DEADLINE_MS * 1000000ull;			\
+		uint64_t end_ = clock_ns() + DEADLINE_MS * 1000000;			\
 		bool true_;								\
 		while (!(true_ = (condition)) && clock_ns() < end_)			\
 			usleep(200);							\
