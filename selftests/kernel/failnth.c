@@ -133,7 +133,7 @@ static int spliced(int fd, const void *addr)
 	int p[2], ret = 0;
 
 	if (pipe2(p, O_CLOEXEC))
-		return -errno;
+		return errno == ENFILE ? -ENOMEM : -errno;	/* which pipe(2) does not tell apart */
 	if (splice(fd, &pos, p[1], NULL, PAGE, 0) < 0)
 		ret = -errno;
 	close(p[0]);
