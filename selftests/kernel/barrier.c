@@ -81,11 +81,14 @@ static void writer(struct target *me, void *arg)
 {
 	struct job *job = arg;
 
-	/* The kernel may have written it back by chance: then again. */
-	do {
-		must(ftruncate(job->file, 0));
+	/* The kernel may have written it back by chance: then again. Not by a truncation to nothing:
+	 * after one ext4 finds the file its place when anybody closes it.
+	 */
+	job->write(job->file);
+	while (!is_only_in_memory(job->file)) {
+		must(fallocate(job->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, LEN));
 		job->write(job->file);
-	} while (!is_only_in_memory(job->file));
+	}
 	if (job->write == write_by_mapping)
 		close(job->file);
 	target_step(me);

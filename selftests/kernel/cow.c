@@ -261,6 +261,13 @@ static void pinned_huge(struct job *job)
 	pin(job);
 }
 
+/* Small entries of a page that is large: its count does not tell which of them are pinned. */
+static void pinned_split(struct job *job)
+{
+	split_huge_page(job);
+	pin(job);
+}
+
 static void hugetlb(struct job *job)
 {
 	job->len = job->period = LEN;
@@ -296,6 +303,7 @@ KIND(swapped_before_fork, .needs.swap = true, .figures.faulted = 64);
 KIND(pinned, .figures.copied = 64);
 KIND(held, .figures.copied = 64);
 KIND(pinned_huge, .figures.copied = 512);
+KIND(pinned_split, .figures.copied = 512);
 KIND(hugetlb, .needs.huge_pool = true, .figures.copied = 512);
 KIND(lazily_freed);
 

@@ -103,6 +103,8 @@ static void run_open(unsigned int nr, uint64_t seed)
 		w->rng = (seed + 1) * 0x9e3779b97f4a7c15ull + nr * 1000 + i;
 		arena_open(&w->arena, i);
 		must(pipe2(w->pipe, O_CLOEXEC | O_NONBLOCK));
+		/* The smallest, the common and the largest. */
+		must(fcntl(w->pipe[1], F_SETPIPE_SZ, PAGE << 4 * (i % 3)));
 		if (kcov_exists())
 			kcov_open(&w->kcov);
 	}
