@@ -333,9 +333,10 @@ static inline int do_mmap(const struct input *in, int fd, loff_t at)
 
 static inline int do_fcntl(struct worker *w, const struct input *in, int fd)
 {
-	static const int flags[] = { O_NONBLOCK, O_DIRECT, O_APPEND, O_ASYNC, O_NOATIME };
+	static const int flags[] = { 0, O_DIRECT, O_APPEND, O_ASYNC, O_NOATIME };
 
-	return answer(fcntl(fd, F_SETFL, flags[pick(&w->rng, 5)] & (in->where % 2 ? -1 : 0)));
+	/* Or a read of the eventfd waits for what nobody writes. */
+	return answer(fcntl(fd, F_SETFL, O_NONBLOCK | flags[pick(&w->rng, 5)]));
 }
 
 static inline int do_reopen(struct worker *w, const struct input *in, int fd)
