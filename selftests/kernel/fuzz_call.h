@@ -62,17 +62,24 @@ static struct run {
 
 /* ---- descriptors ---- */
 
-/* Another thread may close it meanwhile: that is wanted. */
+/*
+ * Another thread may close it meanwhile: that is wanted. Not one of the test's own, below the first:
+ * it would wait on the pipe to a target, or take from its own what keeps it from waiting.
+ */
 static inline int take_fd(struct worker *w, enum kind kind)
 {
 	unsigned int i, at;
+	int odd;
 
 	for (i = 0; i < SLOTS; i++) {
 		at = pick(&w->rng, SLOTS);
 		if (run.kind[at] == (int)kind && run.fd[at] >= 0)
 			return run.fd[at];
 	}
-	return one_in(&w->rng, 3) ? (int)odd_number(&w->rng) : run.fd[at];
+	if (!one_in(&w->rng, 3))
+		return run.fd[at];
+	odd = odd_number(&w->rng);
+	return odd < run.first_fd ? -1 : odd;
 }
 
 static inline void keep_fd(struct worker *w, int fd, enum kind kind)
