@@ -189,19 +189,11 @@ void ckpt_timers_sample(struct ckpt_timers *timers, struct task_struct *leader)
 	timers->times = times_of(leader, NULL);
 }
 
-/**
- * ckpt_timers_copy - copy every timer, as far as there is room
- * @timers: sampled
- * @leader: target; the caller holds its siglock
- *
- * Return: 0; -EAGAIN when a timer is just firing, or there are more than fit.
- */
-int ckpt_timers_copy(struct ckpt_timers *timers, struct task_struct *leader)
+/* Under siglock, and RCU: pid_task() finds whose processor time a timer counts. */
+static int copy_posix(struct ckpt_timers *timers, struct task_struct *leader)
 {
 	struct k_itimer *timer;
 
-	lockdep_assert_held(&leader->sighand->siglock);
-	copy_intervals(timers, leader->signal);
 	timers->nr = 0;
 	ckpt_for_each_posix_timer(timer, leader->signal) {
 		if (!spin_trylock(&timer->it_lock))
@@ -214,6 +206,25 @@ int ckpt_timers_copy(struct ckpt_timers *timers, struct task_struct *leader)
 		spin_unlock(&timer->it_lock);
 	}
 	return timers->nr > timers->cap ? -EAGAIN : 0;
+}
+
+/**
+ * ckpt_timers_copy - copy every timer, as far as there is room
+ * @timers: sampled
+ * @leader: target; the caller holds its siglock
+ *
+ * Return: 0; -EAGAIN when a timer is just firing, or there are more than fit.
+ */
+int ckpt_timers_copy(struct ckpt_timers *timers, struct task_struct *leader)
+{
+	int ret;
+
+	lockdep_assert_held(&leader->sighand->siglock);
+	copy_intervals(timers, leader->signal);
+	rcu_read_lock();
+	ret = copy_posix(timers, leader);
+	rcu_read_unlock();
+	return ret;
 }
 
 /* After -EAGAIN, without locks. */
