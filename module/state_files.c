@@ -27,6 +27,7 @@
 #include "identity.h"
 #include "record.h"
 #include "state.h"
+#include "symbols.h"
 
 #define INFO_ROOM	PAGE_SIZE
 
@@ -177,22 +178,6 @@ static struct file_lock_context *lock_context(struct file *file)
 	return smp_load_acquire(&file_inode(file)->i_flctx);
 }
 
-static bool has_lease(struct file *file)
-{
-	struct file_lock_context *ctx = lock_context(file);
-	struct ckpt_lock_core *lock;
-	bool found = false;
-
-	if (!ctx)
-		return false;
-	spin_lock(&ctx->flc_lock);
-	list_for_each_entry(lock, &ctx->flc_lease, ckpt_lock_list)
-		if (ckpt_lock_file(lock) == file)
-			found = true;
-	spin_unlock(&ctx->flc_lock);
-	return found;
-}
-
 /* Kinds whose fdinfo says what they are made of. */
 static const char *const talkative[] = {
 	"anon_inode:[eventfd]", "anon_inode:[eventpoll]", "anon_inode:[signalfd]",
@@ -238,7 +223,7 @@ static void add_open(struct ckpt_records *r, const struct open_fd *open, char *b
 		rec.flags |= CKPT_FD_CLOEXEC;
 	if (ckpt_file_has_owner(file))
 		rec.flags |= CKPT_FD_ASYNC_OWNER;
-	if (has_lease(file))
+	if (ckpt_has_lease(file_inode(file), file))
 		rec.flags |= CKPT_FD_LEASE;
 
 	ckpt_record_begin(r, CKPT_REC_FD);

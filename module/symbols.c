@@ -129,8 +129,8 @@ void ckpt_notifier_end(struct mmu_notifier_range *range)
 		static_call(sym_notifier_end)(CKPT_NOTIFIER_END_ARGS(range));
 }
 
-/* A write lease (F_SETLEASE): who opens the file breaks it, even to read. */
-static bool is_leased(const struct inode *inode)
+/* Does this open file hold a lease (F_SETLEASE) on the inode? Of NULL: does any hold one to write? */
+bool ckpt_has_lease(const struct inode *inode, const struct file *holder)
 {
 	/* Pairs with the cmpxchg in locks_get_lock_context(). */
 	struct file_lock_context *ctx = smp_load_acquire(&inode->i_flctx);
@@ -141,7 +141,8 @@ static bool is_leased(const struct inode *inode)
 		return false;
 	spin_lock(&ctx->flc_lock);
 	list_for_each_entry(lock, &ctx->flc_lease, ckpt_lock_list)
-		found |= ckpt_lock_type(lock) != F_RDLCK;
+		found |= holder ? ckpt_lock_file(lock) == holder :
+				  ckpt_lock_type(lock) != F_RDLCK;
 	spin_unlock(&ctx->flc_lock);
 	return found;
 }
@@ -153,7 +154,8 @@ static bool is_leased(const struct inode *inode)
  */
 struct file *ckpt_open_quietly(const struct path *path, int flags)
 {
-	if (is_leased(d_inode(path->dentry)))
+	/* Who opens the file breaks such a lease, even to read. */
+	if (ckpt_has_lease(d_inode(path->dentry), NULL))
 		return ERR_PTR(-EBUSY);
 #ifdef CKPT_OPEN_QUIETLY
 	return dentry_open(path, flags | CKPT_OPEN_QUIETLY, current_cred());

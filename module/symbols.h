@@ -6,6 +6,7 @@
 #include <linux/types.h>
 
 struct file;
+struct inode;
 struct mm_struct;
 struct mmu_notifier_range;
 struct path;
@@ -20,6 +21,7 @@ bool ckpt_task_work_cancel(struct task_struct *task, struct callback_head *work)
 void ckpt_flush_tlb_mm(struct mm_struct *mm);
 void ckpt_notifier_begin(struct mmu_notifier_range *range);
 void ckpt_notifier_end(struct mmu_notifier_range *range);
+bool ckpt_has_lease(const struct inode *inode, const struct file *holder);
 struct file *ckpt_open_quietly(const struct path *path, int flags);
 
 #endif /* _CKPT_SYMBOLS_H */
