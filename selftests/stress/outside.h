@@ -54,6 +54,17 @@ static inline void processors(struct view *v)
 
 /* ---- the program ---- */
 
+/* Several who halt the program would starve it: each lets it do something before the next time. */
+static inline void let_it_get_on(const struct view *v)
+{
+	uint64_t since[WRITERS];
+
+	if (!(v->storms & (v->storms - 1)))
+		return;
+	memcpy(since, (void *)v->told, sizeof(since));
+	wait_until(v->stop || v->told_why || all_told(v, since, 64));
+}
+
 static inline bool group_is_frozen(const struct view *v, const char *want)
 {
 	char path[128], text[256];
@@ -71,6 +82,7 @@ static inline void group_freeze(struct view *v)
 		if (wait_until(group_is_frozen(v, "frozen 1") || v->stop) && !v->stop)
 			happened(v, GROUP_FREEZE);
 		group_set(v, "cgroup.freeze", "0");
+		let_it_get_on(v);
 		usleep(5000);
 	}
 }
@@ -87,6 +99,7 @@ static inline void stops(struct view *v)
 			fault(v, "the program does not go on");
 		if (stopped && !v->stop)
 			happened(v, STOPS);
+		let_it_get_on(v);
 		usleep(5000);
 	}
 }
@@ -125,9 +138,12 @@ static inline void tracer(struct view *v)
 	snprintf(path, sizeof(path), "/proc/%d/task", v->pid);
 	while (!v->stop) {
 		dir = opendir(path);
-		while (dir && (e = readdir(dir)) && !v->stop)
-			if (atoi(e->d_name))
-				trace_thread(v, atoi(e->d_name), ++n & 1);
+		while (dir && (e = readdir(dir)) && !v->stop) {
+			if (!atoi(e->d_name))
+				continue;
+			trace_thread(v, atoi(e->d_name), ++n & 1);
+			let_it_get_on(v);
+		}
 		if (dir)
 			closedir(dir);
 	}

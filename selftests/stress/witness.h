@@ -357,6 +357,17 @@ static inline void witness(struct target *me, struct view *v, void (*storms)(str
 		pthread_join(threads[i], NULL);
 }
 
+/* Each writer has made so many steps since. */
+static inline bool all_told(const struct view *v, const uint64_t *since, uint64_t steps)
+{
+	int i;
+
+	for (i = 0; i < WRITERS; i++)
+		if (v->told[i] - since[i] < steps)
+			return false;
+	return true;
+}
+
 /* Every thread has got on since. */
 static inline bool all_got_on(const struct view *v, const uint64_t *since)
 {
