@@ -228,16 +228,14 @@ static bool arm(const struct way *way, unsigned int nth)
 	return set_file(way->path, text);
 }
 
-/* What is left of the count, which ends with this. A read that fails took the last of it itself. */
+/* What is left of the count, which ends with this. If this itself fails, the rest of it was one. */
 static unsigned int disarm(const struct way *way)
 {
-	int fd = must(open(way->path, O_RDWR | O_CLOEXEC));
+	int fd = open(way->path, O_RDONLY | O_CLOEXEC);
+	unsigned int left = 1;
 	char text[16] = "";
-	unsigned int left;
 
-	if (read(fd, text, sizeof(text) - 1) < 0)
-		left = 1;
-	else
+	if (fd >= 0 && read(fd, text, sizeof(text) - 1) >= 0)
 		left = strtoul(text, NULL, 10);
 	close(fd);
 	must(arm(way, 0) ? 0 : -1);
