@@ -214,8 +214,9 @@ static void reading_program(struct target *me, void *arg)
  */
 static pid_t start_feeder(int fd, uint64_t n)
 {
-	pid_t tester = getpid(), pid;
 	unsigned int seed = atoi(getenv("CKPT_SEED") ?: "1");
+	unsigned int longest = slowness() > 1 ? 200000 : 5000;
+	pid_t tester = getpid(), pid;
 
 	fflush(NULL);
 	pid = must(fork());
@@ -231,7 +232,7 @@ static pid_t start_feeder(int fd, uint64_t n)
 		while (wait--)
 			;
 		if (rand_r(&seed) % 16 == 0)
-			usleep(rand_r(&seed) % 5000);
+			usleep(rand_r(&seed) % longest);
 	}
 }
 
