@@ -43,8 +43,9 @@ SCRIPTS = os.path.join(TOP, "selftests", "workload")
 MODULE = os.environ.get("CKPT_MODULE") or os.path.join(TOP, "build", "ckpt.ko")
 TMP = os.environ.get("CKPT_TMP") or "/dev/shm"
 FULL = os.environ.get("CKPT_FULL") == "1"
-DEADLINE = float(os.environ.get("CKPT_DEADLINE") or
-                 (900 if FULL else 150) * float(os.environ.get("CKPT_SLOW") or 1))
+# A kernel with checkers is that many times slower.
+SLOW = float(os.environ.get("CKPT_SLOW") or 1)
+DEADLINE = float(os.environ.get("CKPT_DEADLINE") or (900 if FULL else 150) * SLOW)
 SEED = int(os.environ.get("CKPT_SEED") or time.time_ns() % 1000000007)
 COUNTERS = "/sys/kernel/debug/ckpt/counters"
 PYTHON = "/usr/bin/python3"

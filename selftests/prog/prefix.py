@@ -85,7 +85,7 @@ def images(t, pages):
 
 def restored(t, pages):
     with t.fact("the_sequence_goes_on_after_a_restore_in_%s_pages" % pages):
-        p = start(pages, str(ct.full(12, 6)))
+        p = start(pages, str(int(ct.full(12, 6) * ct.SLOW)))
         store = ct.workdir("store")
         s = ct.snap(p.pid, store)
         ct.spin_until(time.monotonic_ns() + random.randrange(100000000))
