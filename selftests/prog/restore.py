@@ -154,7 +154,7 @@ def killed_restore_takes_the_program_along_or_not(t):
 
 def pipes(t):
     """A program that writes into a pipe; the restored one writes where ckptctl's output goes."""
-    steps = ct.full("30000000", "3000000")
+    steps = str(int(ct.full(30000000, 3000000) * ct.SLOW))
     want = subprocess.run([ct.prog("counter"), steps, "256"], stdout=subprocess.PIPE).stdout
 
     def begin(store):
