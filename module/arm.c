@@ -21,6 +21,8 @@
  *    hold: ckpt_arm() stops with -EAGAIN and names the address, the caller lets
  *    ckpt_arm_prepare() bring it in and begins again. prepare also runs before the
  *    freeze, so that this hardly ever happens in the pause.
+ *  - Tracked, a page that is covered and whose entry is clean stays as it is, and is in
+ *    the parent (track.c). What is armed is cleaned and covered in the same step.
  *  - Stale writable TLB entries: one flush at the end, before the mmap_lock is
  *    dropped. Until then no thread runs.
  *
@@ -49,10 +51,13 @@
 #include "copy.h"
 #include "pages.h"
 #include "symbols.h"
+#include "track.h"
 #include "why.h"
 
 /**
  * struct arm - one walk
+ * @harvest: what to do about tracking
+ * @cover: coverage of the page table the walk is in; NULL: nothing is covered there
  * @mm: the target's
  * @pages: where references go; NULL: only look for entries that are not present
  * @why: the reason, on error
@@ -63,6 +68,8 @@
  * @held: references taken in the page table the walk is in, not yet counted
  */
 struct arm {
+	const struct ckpt_harvest *harvest;
+	struct ckpt_cover *cover;
 	struct mm_struct *mm;
 	struct ckpt_pages *pages;
 	struct ckpt_why *why;
@@ -109,6 +116,53 @@ static __always_inline bool share_pte(struct arm *a, struct folio *folio, struct
 	return true;
 }
 
+/* Is it in the parent, and has nobody written to it since? (track.c) */
+static __always_inline bool is_unchanged(const struct arm *a, pte_t val, unsigned long addr)
+{
+	return test_bit(ckpt_leaf_slot(addr), a->cover->bits) && pte_present(val) && !pte_dirty(val);
+}
+
+/*
+ * May it count as covered from now on? Somebody who holds it beside page tables and us
+ * may write to it whenever he likes. Of a page on its way to swap, or one that may be
+ * dropped (MADV_FREE), the kernel needs the dirty bit for itself. A page of a large
+ * folio cannot be told by its count.
+ */
+static bool may_be_covered(struct folio *folio)
+{
+	return !folio_test_large(folio) && folio_test_swapbacked(folio) &&
+	       !folio_test_swapcache(folio) &&
+	       folio_ref_count(folio) == 1 + 1 + atomic_read(&folio->_mapcount);
+}
+
+/* Write-protect and clean, in one step: kernel code may be writing through the entry. */
+static void protect_and_clean(pte_t *pte)
+{
+	pte_t old = ptep_get(pte), new;
+
+	do {
+		new = pte_mkclean(pte_wrprotect(old));
+	} while (!try_cmpxchg((long *)&pte->pte, (long *)&old, *(long *)&new));
+}
+
+/* A page is in the snapshot, by reference, and shall be tracked. The entry is still as it was. */
+static noinline void cover_pte(struct arm *a, struct folio *folio, pte_t *pte, pte_t val,
+			       unsigned long addr)
+{
+	unsigned int slot = ckpt_leaf_slot(addr);
+
+	if (test_bit(slot, a->cover->bits))
+		a->stats->dirty++;
+	else
+		a->stats->uncovered++;
+	if (may_be_covered(folio)) {
+		protect_and_clean(pte);
+		set_bit(slot, a->cover->bits);
+	} else if (pte_write(val)) {
+		ptep_set_wrprotect(a->mm, addr, pte);
+	}
+}
+
 /* The innermost loop of the pause: an instruction more is a millisecond for some GiB. */
 static __always_inline int arm_pte(struct arm *a, struct ckpt_leaf *leaf, pte_t *pte,
 				   unsigned long addr)
@@ -136,7 +190,9 @@ static __always_inline int arm_pte(struct arm *a, struct ckpt_leaf *leaf, pte_t 
 
 	if (likely(share_pte(a, folio, page))) {
 		folio_get(folio);
-		if (pte_write(val))
+		if (a->cover)
+			cover_pte(a, folio, pte, val, addr);
+		else if (pte_write(val))
 			ptep_set_wrprotect(a->mm, addr, pte);
 		a->held++;
 	} else {
@@ -160,6 +216,7 @@ static __always_inline int arm_pte(struct arm *a, struct ckpt_leaf *leaf, pte_t 
 static int arm_ptes(struct arm *a, pmd_t *pmd, struct ckpt_leaf *leaf, unsigned long *addr,
 		    unsigned long end)
 {
+	unsigned int unchanged = 0;
 	int ret = STEP_DONE;
 	spinlock_t *ptl;
 	pmd_t pmdval;
@@ -176,6 +233,11 @@ static int arm_ptes(struct arm *a, pmd_t *pmd, struct ckpt_leaf *leaf, unsigned 
 	spin_lock(ptl);
 	if (pmd_same(pmdval, READ_ONCE(*pmd))) {
 		for (; *addr < end; *addr += PAGE_SIZE, pte++) {
+			if (a->cover && a->harvest->delta && is_unchanged(a, ptep_get(pte), *addr)) {
+				ckpt_leaf_parent(leaf, *addr);
+				unchanged++;
+				continue;
+			}
 			ret = arm_pte(a, leaf, pte, *addr);
 			if (ret)
 				break;
@@ -188,8 +250,36 @@ static int arm_ptes(struct arm *a, pmd_t *pmd, struct ckpt_leaf *leaf, unsigned 
 	if (a->pages)
 		a->pages->nr_held += a->held;
 	a->stats->armed += a->held;
+	a->stats->parent += unchanged;
 	a->held = 0;
 	return ret;
+}
+
+static bool is_huge_unchanged(const struct arm *a, pmd_t val)
+{
+	return a->cover && a->harvest->delta && !pmd_dirty(val) &&
+	       bitmap_full(a->cover->bits, PTRS_PER_PTE);
+}
+
+/* As cover_pte(). All of it is mapped here by one entry, or somebody else has a reference. */
+static void cover_huge(struct arm *a, struct folio *folio, pmd_t *pmd)
+{
+	pmd_t old = READ_ONCE(*pmd), new;
+	unsigned int i;
+
+	if (bitmap_full(a->cover->bits, PTRS_PER_PTE))
+		a->stats->dirty += PTRS_PER_PTE;
+	else
+		a->stats->uncovered += PTRS_PER_PTE;
+	if (!folio_test_swapbacked(folio) || folio_test_swapcache(folio) ||
+	    folio_ref_count(folio) != 2)
+		return;
+	do {
+		new = pmd_mkclean(pmd_wrprotect(old));
+	} while (!try_cmpxchg((long *)&pmd->pmd, (long *)&old, *(long *)&new));
+	/* Who clears some of them meanwhile does so once more when he is done. */
+	for (i = 0; i < BITS_TO_LONGS(PTRS_PER_PTE); i++)
+		WRITE_ONCE(a->cover->bits[i], ~0UL);
 }
 
 /* A 2 MiB page. A pinned one is copied piece by piece, after the lock is dropped. */
@@ -220,11 +310,19 @@ static int arm_huge(struct arm *a, pmd_t *pmd, struct ckpt_leaf *leaf, unsigned 
 		}
 		goto unlock;
 	}
+	if (is_huge_unchanged(a, val)) {
+		for (; addr < end; addr += PAGE_SIZE)
+			ckpt_leaf_parent(leaf, addr);
+		a->stats->parent += PTRS_PER_PTE;
+		goto unlock;
+	}
 	get_page(page);
 	if (PageAnonExclusive(page) && ckpt_try_share_pmd(page)) {
 		pinned = page;
 		goto unlock;
 	}
+	if (a->cover)
+		cover_huge(a, page_folio(page), pmd);
 	if (pmd_write(val))
 		pmdp_set_wrprotect(a->mm, addr & PMD_MASK, pmd);
 	ckpt_leaf_hold_huge(a->pages, leaf, page);
@@ -253,6 +351,7 @@ static int arm_pmd(struct arm *a, pmd_t *pmd, unsigned long addr, unsigned long 
 	pmd_t val;
 	int ret;
 
+	a->cover = NULL;
 	do {
 		val = READ_ONCE(*pmd);
 		if (pmd_none(val))
@@ -261,6 +360,8 @@ static int arm_pmd(struct arm *a, pmd_t *pmd, unsigned long addr, unsigned long 
 			leaf = ckpt_pages_leaf(a->pages, addr);
 			if (!leaf)
 				return -ENOMEM;
+			if (a->harvest->track)
+				a->cover = ckpt_track_cover(a->harvest->track, addr);
 		}
 		if (pmd_trans_huge(val) || !pmd_present(val))
 			ret = arm_huge(a, pmd, leaf, addr, end);
@@ -395,7 +496,12 @@ static int arm_all(struct arm *a)
 	VMA_ITERATOR(vmi, a->mm, 0);
 
 	for_each_vma(vmi, vma) {
-		switch (ckpt_area_kind(vma)) {
+		enum ckpt_area_kind kind = ckpt_area_kind(vma);
+
+		/* It may have been private once, and may be again: it is not in this generation. */
+		if (a->harvest->track && kind != CKPT_AREA_PRIVATE)
+			ckpt_track_uncover(a->harvest->track, vma->vm_start, vma->vm_end);
+		switch (kind) {
 		case CKPT_AREA_PRIVATE:
 			ckpt_vma_lock(vma);
 			ret = arm_vma(a, vma, 0);
@@ -417,16 +523,19 @@ static int arm_all(struct arm *a)
  * ckpt_arm - take a reference to every private page, and make it copy-on-write
  * @mm: the target's; all of its threads are still
  * @pages: index to fill
+ * @harvest: what to do about tracking
  * @why: the reason, on error
  * @stats: counts
  *
  * Return: 0; -EAGAIN when a page is not in memory (@why->addr): call
  * ckpt_pages_release() and ckpt_arm_prepare(), then again; -ENOMEM, -EINTR.
  */
-int ckpt_arm(struct mm_struct *mm, struct ckpt_pages *pages, struct ckpt_why *why,
-	     struct ckpt_arm_stats *stats)
+int ckpt_arm(struct mm_struct *mm, struct ckpt_pages *pages, const struct ckpt_harvest *harvest,
+	     struct ckpt_why *why, struct ckpt_arm_stats *stats)
 {
-	struct arm a = { .mm = mm, .pages = pages, .why = why, .stats = stats };
+	struct arm a = {
+		.mm = mm, .pages = pages, .harvest = harvest, .why = why, .stats = stats,
+	};
 	struct mmu_notifier_range range;
 	int ret;
 

@@ -13,6 +13,9 @@
  * The same loop brings in pages that were swapped out between the preparation and the
  * freeze.
  *
+ * Of a tracked target the pages that have not changed are left out, and what is taken
+ * counts as covered at once (arm.c, track.c); what is taken again is forgotten first.
+ *
  * Owns nothing but the loop; the picture belongs to the caller, also on failure, and
  * undoing a capture is dropping the picture.
  */
@@ -27,11 +30,23 @@
 #include "picture.h"
 #include "state.h"
 #include "trace.h"
+#include "track.h"
 #include "why.h"
 
 /* What a thread's records take: extended registers make up most of it. */
 #define STATE_PER_THREAD	(8 << 10)
 #define STATE_BASE		(256 << 10)
+
+/* A target that cannot be tracked is taken whole. */
+static void track(struct ckpt_picture *picture, struct mm_struct *mm)
+{
+	struct ckpt_track *track;
+
+	if (ckpt_track_get(mm, &track))
+		picture->full = CKPT_FULL_WATCH;
+	else
+		ckpt_picture_track(picture, track);
+}
 
 /**
  * ckpt_capture_prepare - do before the pause what can be done before
@@ -47,6 +62,8 @@ int ckpt_capture_prepare(struct ckpt_picture *picture, struct task_struct *leade
 
 	if (!mm)
 		return ckpt_because(why, CKPT_REASON_EXITED, 0, -ESRCH);
+	if (picture->flags & CKPT_SNAPSHOT_TRACK)
+		track(picture, mm);
 	ret = ckpt_arm_prepare(mm, &picture->pages, why, &picture->arm);
 	if (!ret)
 		ret = ckpt_records_reserve(&picture->records, STATE_BASE + (size_t)STATE_PER_THREAD *
@@ -58,6 +75,8 @@ int ckpt_capture_prepare(struct ckpt_picture *picture, struct task_struct *leade
 /* Back to an empty picture, with what was reserved. */
 static void reset(struct ckpt_picture *picture)
 {
+	if (picture->pending)
+		ckpt_track_forget(picture->track, &picture->pages);
 	ckpt_pages_release(&picture->pages, false);
 	ckpt_areas_free(&picture->areas);
 	ckpt_records_reset(&picture->records);
@@ -78,6 +97,10 @@ static int take(struct ckpt_picture *picture, struct ckpt_frozen *frozen, struct
 {
 	struct mm_struct *mm = ckpt_frozen_mm(frozen);
 	struct ckpt_arm_stats *arm = &picture->arm;
+	struct ckpt_harvest harvest = {
+		.track = picture->pending ? picture->track : NULL,
+		.delta = picture->full == CKPT_FULL_NO,
+	};
 	ktime_t t = ktime_get();
 	u64 arm_ns;
 	int ret;
@@ -96,7 +119,7 @@ static int take(struct ckpt_picture *picture, struct ckpt_frozen *frozen, struct
 	if (ret)
 		return ret;
 
-	ret = ckpt_arm(mm, &picture->pages, why, arm);
+	ret = ckpt_arm(mm, &picture->pages, &harvest, why, arm);
 	arm_ns = lap(&t);
 	picture->arm_ns += arm_ns;
 	trace_arm(picture->pid, arm->armed, arm->armed_huge, arm->copied, arm_ns, ret);
@@ -123,6 +146,9 @@ int ckpt_capture(struct ckpt_picture *picture, struct ckpt_frozen *frozen,
 	picture->records.ids = ids;
 	picture->pid = ckpt_frozen_leader(frozen)->pid;
 	picture->pause = ckpt_frozen_get_pause(frozen);
+	/* It has executed another program meanwhile. */
+	if (picture->track && !ckpt_track_is_of(picture->track, mm))
+		ckpt_picture_untrack(picture, CKPT_FULL_UNTRACKED);
 	/* The target of a session may have been frozen for long. */
 	if (!ckpt_freeze_steady(frozen)) {
 		ret = ckpt_freeze_resettle(frozen, false, why);

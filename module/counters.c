@@ -21,6 +21,8 @@ static const char *const names[CKPT_COUNT_NR] = {
 	[CKPT_COUNT_SNAPSHOTS]	= "snapshots",
 	[CKPT_COUNT_LEAVES]	= "leaves",
 	[CKPT_COUNT_PAGES]	= "pages",
+	[CKPT_COUNT_TRACKS]	= "tracks",
+	[CKPT_COUNT_COVERS]	= "covers",
 };
 
 static struct dentry *dir;

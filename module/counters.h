@@ -12,6 +12,8 @@ enum ckpt_counter {
 	CKPT_COUNT_SNAPSHOTS,	/* snapshot objects */
 	CKPT_COUNT_LEAVES,	/* page-index leaves, 2 MiB of addresses each */
 	CKPT_COUNT_PAGES,	/* pages held, 4 KiB units */
+	CKPT_COUNT_TRACKS,	/* trackers */
+	CKPT_COUNT_COVERS,	/* leaves of their coverage, 2 MiB of addresses each */
 	CKPT_COUNT_NR,
 };
 

@@ -36,14 +36,16 @@ union any {
 /* The layout is a contract: it is the same for every compiler and for ever. */
 static_assert(sizeof(struct ckpt_query) == 80);
 static_assert(sizeof(struct ckpt_attach) == 24);
-static_assert(sizeof(struct ckpt_snap) == 40);
+static_assert(sizeof(struct ckpt_snap) == 64);
 static_assert(sizeof(struct ckpt_freeze) == 56);
 static_assert(sizeof(struct ckpt_thaw) == 16);
 static_assert(sizeof(struct ckpt_state) == 48);
-static_assert(sizeof(struct ckpt_snapshot) == 32);
+static_assert(sizeof(struct ckpt_snapshot) == 56);
 static_assert(sizeof(struct ckpt_map) == 48);
 static_assert(sizeof(struct ckpt_barrier) == 32);
-static_assert(sizeof(struct ckpt_stats) == 128);
+static_assert(sizeof(struct ckpt_stats) == 160);
+static_assert(sizeof(struct ckpt_untrack) == 24);
+static_assert(sizeof(struct ckpt_commit) == 24);
 static_assert(sizeof(struct ckpt_run) == 24);
 static_assert(sizeof(struct ckpt_record) == 8);
 static_assert(sizeof(struct ckpt_file_id) == 72);

@@ -2,11 +2,11 @@
 /*
  * /dev/ckpt: the module's parameters, its device, its coming and going.
  *
- * Owns the misc device. Init in the order symbols, shrinker, counters, device; the
- * device is last, because with it calls come in. What fails undoes what was done. Exit
- * is called when no descriptor is left (each holds a reference to the module): then
+ * Owns the misc device. Init in the order symbols, shrinker, trackers, counters, device;
+ * the device is last, because with it calls come in. What fails undoes what was done.
+ * Exit is called when no descriptor is left (each holds a reference to the module): then
  * only works on their way through a target's return to user mode may remain, and
- * ckpt_freeze_exit() waits for them.
+ * ckpt_freeze_exit() waits for them; and pinned trackers, which ckpt_track_exit() ends.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -22,6 +22,7 @@
 #include "session.h"
 #include "shrink.h"
 #include "symbols.h"
+#include "track.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
@@ -50,7 +51,8 @@ static int do_query(struct ckpt_call *call)
 		.out_page_size = PAGE_SIZE,
 		.out_features = CKPT_FEATURE_COW | CKPT_FEATURE_QUIET_FREEZE |
 				CKPT_FEATURE_BARRIER | CKPT_FEATURE_CONSUME |
-				CKPT_FEATURE_SHRINKER | CKPT_FEATURE_SPLICE,
+				CKPT_FEATURE_SHRINKER | CKPT_FEATURE_SPLICE |
+				CKPT_FEATURE_TRACK,
 		.out_max_threads = PID_MAX_LIMIT,
 		.out_max_state = READ_ONCE(ckpt_max_state_bytes),
 		.out_max_copy = READ_ONCE(ckpt_max_copy_bytes),
@@ -61,8 +63,10 @@ static int do_query(struct ckpt_call *call)
 
 static const struct ckpt_ioctl device_ioctls[] = {
 	CKPT_IOCTL(CKPT_CMD_QUERY, ckpt_query, out_module_version, 0, do_query),
-	CKPT_IOCTL(CKPT_CMD_ATTACH, ckpt_attach, out_tid, 0, ckpt_session_attach),
-	CKPT_IOCTL(CKPT_CMD_SNAP, ckpt_snap, out_addr, CKPT_SNAPSHOT_CONSUME, ckpt_session_snap),
+	CKPT_IOCTL(CKPT_CMD_ATTACH, ckpt_attach, out_tid, CKPT_ATTACH_TRACK, ckpt_session_attach),
+	CKPT_IOCTL(CKPT_CMD_SNAP, ckpt_snap, out_addr, CKPT_SNAPSHOT_CONSUME | CKPT_SNAPSHOT_TRACK,
+		   ckpt_session_snap),
+	CKPT_IOCTL(CKPT_CMD_UNTRACK, ckpt_untrack, out_reserved, 0, ckpt_session_untrack),
 };
 
 static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -94,12 +98,20 @@ static int __init ckpt_init(void)
 	ret = ckpt_shrink_init();
 	if (ret)
 		return ret;
+	ret = ckpt_track_init();
+	if (ret)
+		goto err_shrink;
 	ckpt_counters_init();
 	ret = misc_register(&device);
-	if (ret) {
-		ckpt_counters_exit();
-		ckpt_shrink_exit();
-	}
+	if (ret)
+		goto err_counters;
+	return 0;
+
+err_counters:
+	ckpt_counters_exit();
+	ckpt_track_exit();
+err_shrink:
+	ckpt_shrink_exit();
 	return ret;
 }
 
@@ -107,6 +119,7 @@ static void __exit ckpt_exit(void)
 {
 	misc_deregister(&device);
 	ckpt_freeze_exit();
+	ckpt_track_exit();
 	ckpt_counters_exit();
 	ckpt_shrink_exit();
 }

@@ -24,7 +24,8 @@
 #define ENTRY_NONE	0UL
 #define ENTRY_ZERO	1UL
 #define ENTRY_CONSUMED	2UL
-#define ENTRY_LAST_TAG	2UL
+#define ENTRY_PARENT	3UL
+#define ENTRY_LAST_TAG	3UL
 
 static bool is_page(unsigned long entry)
 {
@@ -130,6 +131,11 @@ void ckpt_leaf_zero(struct ckpt_leaf *leaf, unsigned long addr)
 	leaf->entries[ckpt_leaf_slot(addr)] = ENTRY_ZERO;
 }
 
+void ckpt_leaf_parent(struct ckpt_leaf *leaf, unsigned long addr)
+{
+	leaf->entries[ckpt_leaf_slot(addr)] = ENTRY_PARENT;
+}
+
 static void leaf_release(struct ckpt_leaf *leaf)
 {
 	unsigned int i;
@@ -205,6 +211,8 @@ static enum ckpt_entry entry_in(struct ckpt_leaf *leaf, unsigned int slot)
 		return CKPT_ENTRY_ZERO;
 	case ENTRY_CONSUMED:
 		return CKPT_ENTRY_CONSUMED;
+	case ENTRY_PARENT:
+		return CKPT_ENTRY_PARENT;
 	default:
 		return CKPT_ENTRY_DATA;
 	}

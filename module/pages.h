@@ -17,6 +17,7 @@ enum ckpt_entry {
 	CKPT_ENTRY_DATA,	/* held */
 	CKPT_ENTRY_ZERO,	/* the zero page */
 	CKPT_ENTRY_CONSUMED,	/* was held, has been read and given up */
+	CKPT_ENTRY_PARENT,	/* as in the generation before */
 };
 
 /**
@@ -70,6 +71,7 @@ void ckpt_leaf_hold(struct ckpt_pages *pages, struct ckpt_leaf *leaf, unsigned l
 		    struct page *page);
 void ckpt_leaf_hold_huge(struct ckpt_pages *pages, struct ckpt_leaf *leaf, struct page *page);
 void ckpt_leaf_zero(struct ckpt_leaf *leaf, unsigned long addr);
+void ckpt_leaf_parent(struct ckpt_leaf *leaf, unsigned long addr);
 
 enum ckpt_entry ckpt_pages_entry(struct ckpt_pages *pages, unsigned long addr,
 				 unsigned long *ret_end);

@@ -15,6 +15,7 @@
 
 struct ckpt_call;
 struct ckpt_pressure;
+struct ckpt_track;
 
 /**
  * struct ckpt_picture - what a snapshot descriptor holds
@@ -26,6 +27,11 @@ struct ckpt_pressure;
  * @pressure: what the shrinker knows it by; NULL before it is published
  * @flags: CKPT_SNAPSHOT_*
  * @pid: global number of the target, for traces
+ * @mm: the target's, without its users, once published; to disarm it
+ * @track: tracker of the target, with a reference; NULL: not tracked
+ * @pending: it is the tracker's pending snapshot: not committed yet
+ * @parent: identity of the generation a delta was asked of
+ * @full: why it is not a delta
  * @barrier_lock: one barrier at a time
  * @durable: the barrier has passed
  * @canceled: given up under memory pressure
@@ -42,6 +48,11 @@ struct ckpt_picture {
 	struct ckpt_pressure *pressure;
 	u32 flags;
 	pid_t pid;
+	struct mm_struct *mm;
+	struct ckpt_track *track;
+	bool pending;
+	u8 parent[CKPT_ID_LEN];
+	enum ckpt_full full;
 	struct mutex barrier_lock;
 	bool durable;
 	bool canceled;
@@ -56,6 +67,9 @@ struct ckpt_picture *ckpt_picture_new(u32 flags);
 bool ckpt_picture_tryget(struct ckpt_picture *picture);
 void ckpt_picture_put(struct ckpt_picture *picture);
 u64 ckpt_picture_cancel(struct ckpt_picture *picture);
+void ckpt_picture_track(struct ckpt_picture *picture, struct ckpt_track *track);
+void ckpt_picture_untrack(struct ckpt_picture *picture, enum ckpt_full full);
+int ckpt_picture_commit(struct ckpt_picture *picture, const u8 *id, bool pin);
 int ckpt_picture_publish(struct ckpt_picture *picture, struct mm_struct *mm);
 
 int ckpt_picture_fd(struct ckpt_picture *picture, struct ckpt_call *call);

@@ -2,8 +2,9 @@
 /*
  * Session: one caller and one target, in the order attach, freeze, snapshot, thaw.
  *
- * Owns the session descriptor, the reference to the target's leader, and the freeze
- * while there is one.
+ * Owns the session descriptor, the reference to the target's leader, the freeze while
+ * there is one, and a use of the target's tracker from the first freeze on, if it was
+ * asked to track.
  *
  * Life
  *  1. attach: access is checked, the descriptor is made. The target runs.
@@ -18,6 +19,7 @@
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 
@@ -31,6 +33,7 @@
 #include "session.h"
 #include "state.h"
 #include "target.h"
+#include "track.h"
 #include "why.h"
 
 struct ckpt_session {
@@ -39,6 +42,8 @@ struct ckpt_session {
 	struct ckpt_frozen *frozen;	/* NULL while the target runs; under @lock */
 	struct ckpt_records records;	/* for CKPT_STATE, under @lock */
 	struct ckpt_identities ids;	/* learnt before the freeze, under @lock */
+	struct ckpt_track *track;	/* of the mm at the last freeze, or NULL; under @lock */
+	bool tracks;			/* CKPT_ATTACH_TRACK */
 };
 
 static unsigned int timeout_or_default(u32 timeout_ms)
@@ -56,11 +61,37 @@ static u64 thaw(struct ckpt_session *session)
 	return pause_ns;
 }
 
+static void stop_tracking(struct ckpt_session *session)
+{
+	if (session->track)
+		ckpt_track_put(session->track);
+	session->track = NULL;
+}
+
+/* The mm is another one when the target has executed a program. No tracker is no error. */
+static void track(struct ckpt_session *session)
+{
+	struct mm_struct *mm = get_task_mm(session->leader);
+
+	if (mm && session->track && ckpt_track_is_of(session->track, mm)) {
+		mmput(mm);
+		return;
+	}
+	stop_tracking(session);
+	if (!mm)
+		return;
+	if (ckpt_track_get(mm, &session->track))
+		session->track = NULL;
+	mmput(mm);
+}
+
 static int freeze(struct ckpt_session *session, const struct ckpt_freeze *cmd,
 		  struct ckpt_why *why)
 {
 	int ret;
 
+	if (session->tracks)
+		track(session);
 	ckpt_identities_learn(&session->ids, session->leader);
 	ret = ckpt_freeze_begin(session->leader, timeout_or_default(cmd->timeout_ms), why,
 				&session->frozen);
@@ -163,6 +194,18 @@ static int do_state(struct ckpt_call *call)
 	return ret;
 }
 
+/* One more use of the session's tracker is the picture's. */
+static void picture_track(struct ckpt_picture *picture, struct ckpt_session *session)
+{
+	struct mm_struct *mm = ckpt_frozen_mm(session->frozen);
+	struct ckpt_track *track;
+
+	if (!session->track || ckpt_track_get(mm, &track))
+		picture->full = CKPT_FULL_WATCH;
+	else
+		ckpt_picture_track(picture, track);
+}
+
 static int do_snapshot(struct ckpt_call *call)
 {
 	struct ckpt_session *session = call->priv;
@@ -172,17 +215,26 @@ static int do_snapshot(struct ckpt_call *call)
 	int ret;
 
 	cmd->out_fd = -1;
+	cmd->out_full = CKPT_FULL_UNASKED;
+	cmd->out_reserved = 0;
+	if ((cmd->flags & CKPT_SNAPSHOT_TRACK) && !session->tracks)
+		return -EINVAL;
 	picture = ckpt_picture_new(cmd->flags);
 	if (!picture)
 		return -ENOMEM;
+	memcpy(picture->parent, cmd->parent, CKPT_ID_LEN);
 	if (mutex_lock_interruptible(&session->lock)) {
 		ckpt_picture_put(picture);
 		return -EINTR;
 	}
 	ret = -EINVAL;
-	if (session->frozen)
+	if (session->frozen) {
+		if (cmd->flags & CKPT_SNAPSHOT_TRACK)
+			picture_track(picture, session);
 		ret = ckpt_capture(picture, session->frozen, &session->ids, &why);
+	}
 	mutex_unlock(&session->lock);
+	cmd->out_full = picture->full;
 
 	cmd->out_reason = why.reason;
 	cmd->out_tid = why.tid;
@@ -201,7 +253,8 @@ static const struct ckpt_ioctl session_ioctls[] = {
 	CKPT_IOCTL(CKPT_CMD_FREEZE, ckpt_freeze, out_freeze_ns, 0, do_freeze),
 	CKPT_IOCTL(CKPT_CMD_THAW, ckpt_thaw, out_pause_ns, 0, do_thaw),
 	CKPT_IOCTL(CKPT_CMD_STATE, ckpt_state, out_total, 0, do_state),
-	CKPT_IOCTL(CKPT_CMD_SNAPSHOT, ckpt_snapshot, out_addr, CKPT_SNAPSHOT_CONSUME, do_snapshot),
+	CKPT_IOCTL(CKPT_CMD_SNAPSHOT, ckpt_snapshot, out_addr,
+		   CKPT_SNAPSHOT_CONSUME | CKPT_SNAPSHOT_TRACK, do_snapshot),
 };
 
 static long session_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -213,6 +266,7 @@ static void session_free(struct ckpt_session *session)
 {
 	if (session->frozen)
 		thaw(session);
+	stop_tracking(session);
 	put_task_struct(session->leader);
 	kfree(session);
 	ckpt_count(CKPT_COUNT_SESSIONS, -1);
@@ -233,7 +287,7 @@ static const struct file_operations session_fops = {
 };
 
 /* Takes over the reference to @leader. */
-static int make_session(struct ckpt_call *call, struct task_struct *leader)
+static int make_session(struct ckpt_call *call, struct task_struct *leader, bool tracks)
 {
 	struct ckpt_session *session = ckpt_alloc(sizeof(*session));
 	struct file *file;
@@ -245,6 +299,7 @@ static int make_session(struct ckpt_call *call, struct task_struct *leader)
 	mutex_init(&session->lock);
 	ckpt_identities_init(&session->ids);
 	session->leader = leader;
+	session->tracks = tracks;
 	ckpt_count(CKPT_COUNT_SESSIONS, 1);
 
 	file = ckpt_anon_file("[ckpt-session]", &session_fops, session, O_RDWR);
@@ -266,7 +321,7 @@ int ckpt_session_attach(struct ckpt_call *call)
 	cmd->out_fd = -1;
 	ret = ckpt_target_get(cmd->pid, &why, &leader);
 	if (!ret)
-		ret = make_session(call, leader);
+		ret = make_session(call, leader, cmd->flags & CKPT_ATTACH_TRACK);
 	if (!ret)
 		cmd->out_fd = call->fd;
 	cmd->out_reason = why.reason;
@@ -307,10 +362,14 @@ int ckpt_session_snap(struct ckpt_call *call)
 	int ret;
 
 	cmd->out_fd = -1;
+	cmd->out_full = CKPT_FULL_UNASKED;
+	cmd->out_reserved = 0;
 	picture = ckpt_picture_new(cmd->flags);
 	if (!picture)
 		return -ENOMEM;
+	memcpy(picture->parent, cmd->parent, CKPT_ID_LEN);
 	ret = snap(picture, cmd, &why);
+	cmd->out_full = picture->full;
 	cmd->out_reason = why.reason;
 	cmd->out_tid = why.tid;
 	cmd->out_syscall = why.syscall;
@@ -321,5 +380,30 @@ int ckpt_session_snap(struct ckpt_call *call)
 	}
 	ret = ckpt_picture_fd(picture, call);
 	cmd->out_fd = ret ? -1 : call->fd;
+	return ret;
+}
+
+/* CKPT_UNTRACK */
+int ckpt_session_untrack(struct ckpt_call *call)
+{
+	struct ckpt_untrack *cmd = call->arg;
+	struct ckpt_why why = CKPT_WHY_INIT;
+	struct task_struct *leader;
+	struct mm_struct *mm;
+	int ret;
+
+	ret = ckpt_target_get(cmd->pid, &why, &leader);
+	cmd->out_reason = why.reason;
+	cmd->out_tid = why.tid;
+	cmd->out_reserved = 0;
+	if (ret)
+		return ret;
+	mm = get_task_mm(leader);
+	put_task_struct(leader);
+	if (!mm)
+		return -ESRCH;
+	if (!ckpt_untrack(mm))
+		ret = -ENOENT;
+	mmput(mm);
 	return ret;
 }

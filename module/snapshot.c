@@ -166,6 +166,8 @@ static enum ckpt_run_kind kind_of(const struct ckpt_area *area, enum ckpt_entry 
 		return CKPT_RUN_DATA;
 	case CKPT_ENTRY_ZERO:
 		return CKPT_RUN_ZERO;
+	case CKPT_ENTRY_PARENT:
+		return CKPT_RUN_PARENT;
 	default:
 		if (area->kind == CKPT_AREA_OPAQUE)
 			return CKPT_RUN_OPAQUE;
@@ -283,6 +285,10 @@ static int do_stats(struct ckpt_call *call)
 		.out_zero = picture->arm.zero,
 		.out_faulted = picture->arm.faulted,
 		.out_state_bytes = picture->records.len,
+		.out_full = picture->full,
+		.out_parent = picture->arm.parent,
+		.out_dirty = picture->arm.dirty,
+		.out_uncovered = picture->arm.uncovered,
 	};
 	return 0;
 }
@@ -294,11 +300,21 @@ static int do_state(struct ckpt_call *call)
 	return ckpt_records_read(&picture->records, call->arg);
 }
 
+static int do_commit(struct ckpt_call *call)
+{
+	struct ckpt_commit *cmd = call->arg;
+
+	if (!memchr_inv(cmd->id, 0, CKPT_ID_LEN))
+		return -EINVAL;
+	return ckpt_picture_commit(call->priv, cmd->id, cmd->flags & CKPT_COMMIT_PIN);
+}
+
 static const struct ckpt_ioctl snapshot_ioctls[] = {
 	CKPT_IOCTL(CKPT_CMD_MAP, ckpt_map, out_next, 0, do_map),
 	CKPT_IOCTL(CKPT_CMD_BARRIER, ckpt_barrier, out_ns, 0, do_barrier),
 	CKPT_IOCTL(CKPT_CMD_STATS, ckpt_stats, out_state_bytes, 0, do_stats),
 	CKPT_IOCTL(CKPT_CMD_SNAPSHOT_STATE, ckpt_state, out_total, 0, do_state),
+	CKPT_IOCTL(CKPT_CMD_COMMIT, ckpt_commit, id, CKPT_COMMIT_PIN, do_commit),
 };
 
 static long snapshot_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

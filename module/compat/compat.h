@@ -94,6 +94,37 @@ static inline int ckpt_try_share_pmd(struct page *page)
 #endif
 }
 
+/*
+ * 6.6: pte_mkwrite() asks whether the mapping is a shadow stack, and is not for modules. This
+ * is for mappings that are not.
+ */
+static inline pte_t ckpt_pte_mkwrite(pte_t pte)
+{
+#if CKPT_KERNEL_BEFORE(6, 6)
+	return pte_mkwrite(pte);
+#else
+	return pte_clear_saveddirty(pte_mkwrite_novma(pte));
+#endif
+}
+
+static inline pmd_t ckpt_pmd_mkwrite(pmd_t pmd)
+{
+#if CKPT_KERNEL_BEFORE(6, 6)
+	return pmd_mkwrite(pmd);
+#else
+	return pmd_clear_saveddirty(pmd_mkwrite_novma(pmd));
+#endif
+}
+
+static inline bool ckpt_vma_is_shadow_stack(struct vm_area_struct *vma)
+{
+#if CKPT_KERNEL_BEFORE(6, 6)
+	return false;
+#else
+	return vma->vm_flags & VM_SHADOW_STACK;
+#endif
+}
+
 /* Was any page of it ever pinned? Never cleared. The flag words moved in 6.18. */
 static inline bool ckpt_mm_has_pinned(struct mm_struct *mm)
 {

@@ -150,6 +150,9 @@ static int use_snapshot(int fd, struct world *w)
 		.size = sizeof(st), .buf = (unsigned long)state, .len = sizeof(state),
 	};
 	struct ckpt_stats stats = { .size = sizeof(stats) };
+	struct ckpt_commit commit = {
+		.size = sizeof(commit), .flags = CKPT_COMMIT_PIN, .id = { 1 },
+	};
 	int ret;
 
 	ret = call(fd, CKPT_SNAPSHOT_STATE, &st);
@@ -160,15 +163,18 @@ static int use_snapshot(int fd, struct world *w)
 	ret = ret ?: read_back(fd, w->shared, 3);
 	ret = ret ?: spliced(fd, w->small + PAGE);
 	ret = ret ?: call(fd, CKPT_STATS, &stats);
+	/* What could not be tracked is whole, and cannot be committed. */
+	ret = ret ?: call(fd, CKPT_COMMIT, &commit);
 	close(fd);
-	return ret;
+	return ret == -ESTALE ? 0 : ret;
 }
 
 static int one_call(pid_t pid, struct world *w)
 {
 	int dev = open(CKPT_DEVICE, O_RDWR | O_CLOEXEC);
 	struct ckpt_snap s = {
-		.size = sizeof(s), .flags = CKPT_SNAPSHOT_CONSUME, .pid = pid, .timeout_ms = PATIENCE_MS,
+		.size = sizeof(s), .flags = CKPT_SNAPSHOT_CONSUME | CKPT_SNAPSHOT_TRACK, .pid = pid,
+		.timeout_ms = PATIENCE_MS,
 	};
 	int ret;
 
@@ -182,7 +188,8 @@ static int one_call(pid_t pid, struct world *w)
 static int step_by_step(pid_t pid, struct world *w)
 {
 	int dev = open(CKPT_DEVICE, O_RDWR | O_CLOEXEC);
-	struct ckpt_attach a = { .size = sizeof(a), .pid = pid };
+	struct ckpt_attach a = { .size = sizeof(a), .flags = CKPT_ATTACH_TRACK, .pid = pid };
+	struct ckpt_snapshot s = { .size = sizeof(s), .flags = CKPT_SNAPSHOT_TRACK };
 	static char state[1 << 20];
 	struct ckpt_state st = {
 		.size = sizeof(st), .buf = (unsigned long)state, .len = sizeof(state),
@@ -200,8 +207,8 @@ static int step_by_step(pid_t pid, struct world *w)
 	ret = ret ?: thaw(a.out_fd);
 	ret = ret ?: freeze(a.out_fd);
 	if (!ret) {
-		fd = snapshot(a.out_fd);
-		ret = fd < 0 ? fd : 0;
+		ret = call(a.out_fd, CKPT_SNAPSHOT, &s);
+		fd = ret ? -1 : s.out_fd;
 	}
 	ret = ret ?: thaw(a.out_fd);
 	if (fd >= 0)
@@ -285,6 +292,17 @@ static bool runs_on(struct world *w)
 	return wait_until(w->turns != before);
 }
 
+/* The pin that the last call may have left. */
+static void unpin(pid_t pid)
+{
+	struct ckpt_untrack u = { .size = sizeof(u), .pid = pid };
+	int dev = ckpt_open(), ret = call(dev, CKPT_UNTRACK, &u);
+
+	if (ret && ret != -ENOENT)
+		give_up("untrack: %s", strerror(-ret));
+	close(dev);
+}
+
 /* False, with the reason told, when a run shows what it must not. */
 static bool sweep(const struct way *way, int (*sequence)(pid_t, struct world *), struct target *t,
 		  struct world *w, struct sweep *s)
@@ -297,6 +315,7 @@ static bool sweep(const struct way *way, int (*sequence)(pid_t, struct world *),
 			give_up("%s: %s", way->path, strerror(errno));
 		ret = sequence(t->pid, w);
 		left = disarm(way);
+		unpin(t->pid);
 		s->runs++;
 		s->failed += !left && ret;
 		s->survived += !left && !ret;

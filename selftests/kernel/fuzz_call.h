@@ -200,6 +200,10 @@ static inline void prepare(struct worker *w, struct input *in, char *to)
 		if (!in->raw)
 			((struct ckpt_attach *)in->bytes)->pid = number_of(w, in->who);
 		break;
+	case OP_UNTRACK:
+		if (!in->raw)
+			((struct ckpt_untrack *)in->bytes)->pid = number_of(w, in->who);
+		break;
 	case OP_SNAP:
 		if (!in->raw)
 			((struct ckpt_snap *)in->bytes)->pid = number_of(w, in->who);
@@ -503,6 +507,24 @@ static inline void try_op(struct worker *w, enum op op, int fd)
 	try_input(w, &in, fd);
 }
 
+/* Whose tracker is pinned is not known here. */
+static inline void untrack_all(struct worker *w)
+{
+	struct input in;
+	unsigned int i;
+
+	for (i = 0; i < WHO_TARGETS; i++) {
+		make_input(&in, &w->rng);
+		in.op = OP_UNTRACK;
+		in.kind = DEVICE;
+		in.place = PLACE_GOOD;
+		in.who = i;
+		in.raw = false;
+		fill_valid(&in, &w->rng);
+		try_input(w, &in, take_fd(w, DEVICE));
+	}
+}
+
 /* What mostly follows, else few would get that far, and targets would stand still for long. */
 static inline void go_on(struct worker *w, enum op op, int fd)
 {
@@ -517,6 +539,10 @@ static inline void go_on(struct worker *w, enum op op, int fd)
 			try_op(w, OP_BARRIER, fd);
 		if (!one_in(&w->rng, 3))
 			try_op(w, OP_MAP, fd);
+		if (one_in(&w->rng, 2))
+			try_op(w, OP_COMMIT, fd);
+		if (one_in(&w->rng, 4))
+			untrack_all(w);
 	}
 }
 

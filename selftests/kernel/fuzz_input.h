@@ -40,7 +40,7 @@ enum kind { DEVICE, SESSION, SNAPSHOT, FOREIGN, KINDS };
 
 enum op {
 	OP_QUERY, OP_ATTACH, OP_SNAP, OP_FREEZE, OP_THAW, OP_STATE, OP_SNAPSHOT, OP_MAP, OP_BARRIER,
-	OP_STATS, OP_SNAPSHOT_STATE,
+	OP_STATS, OP_SNAPSHOT_STATE, OP_UNTRACK, OP_COMMIT,
 	OP_IOCTLS,			/* above: with a structure */
 	OP_ANY_IOCTL = OP_IOCTLS, OP_PREAD, OP_READV, OP_LSEEK, OP_SPLICE, OP_SENDFILE, OP_MMAP,
 	OP_POLL, OP_WRITE, OP_FCNTL, OP_REOPEN, OP_OPEN, OP_DUP, OP_PASS, OP_CLOSE, OP_FORK,
@@ -69,6 +69,8 @@ static const struct op_info {
 	[OP_STATS] = { "STATS", CKPT_STATS, sizeof(struct ckpt_stats), SNAPSHOT, 2, true },
 	[OP_SNAPSHOT_STATE] = { "SNAPSHOT_STATE", CKPT_SNAPSHOT_STATE, sizeof(struct ckpt_state),
 				SNAPSHOT, 4, true },
+	[OP_UNTRACK] = { "UNTRACK", CKPT_UNTRACK, sizeof(struct ckpt_untrack), DEVICE, 2, true },
+	[OP_COMMIT] = { "COMMIT", CKPT_COMMIT, sizeof(struct ckpt_commit), SNAPSHOT, 5, true },
 	[OP_ANY_IOCTL] = { "any ioctl", 0, 0, FOREIGN, 3 },
 	[OP_PREAD] = { "pread", 0, 0, SNAPSHOT, 12, true },
 	[OP_READV] = { "readv", 0, 0, SNAPSHOT, 6, true },
@@ -168,13 +170,22 @@ static inline void fill_valid(struct input *in, uint64_t *rng)
 	switch (in->op) {
 	case OP_SNAP:
 		snap->timeout_ms = one_in(rng, 4) ? pick(rng, 30) : PATIENCE_MS;
-		snap->flags = pick(rng, 2);
+		snap->flags = pick(rng, 4);
+		snap->parent[0] = pick(rng, 3);
+		break;
+	case OP_ATTACH:
+		((struct ckpt_attach *)in->bytes)->flags = pick(rng, 2);
+		break;
+	case OP_COMMIT:
+		((struct ckpt_commit *)in->bytes)->flags = pick(rng, 2);
+		((struct ckpt_commit *)in->bytes)->id[0] = 1 + pick(rng, 2);
 		break;
 	case OP_FREEZE:
 		freeze->timeout_ms = one_in(rng, 4) ? pick(rng, 30) : 0;
 		break;
 	case OP_SNAPSHOT:
-		((struct ckpt_snapshot *)in->bytes)->flags = pick(rng, 2);
+		((struct ckpt_snapshot *)in->bytes)->flags = pick(rng, 4);
+		((struct ckpt_snapshot *)in->bytes)->parent[0] = pick(rng, 3);
 		break;
 	case OP_STATE:
 	case OP_SNAPSHOT_STATE:

@@ -59,14 +59,19 @@ static inline int snap(pid_t pid, unsigned int flags)
 	return fd;
 }
 
-static inline int attach_by(int dev, pid_t pid, struct ckpt_attach *a)
+static inline int attach_by_flags(int dev, pid_t pid, unsigned int flags, struct ckpt_attach *a)
 {
 	int ret;
 
-	*a = (struct ckpt_attach) { .size = sizeof(*a), .pid = pid };
+	*a = (struct ckpt_attach) { .size = sizeof(*a), .flags = flags, .pid = pid };
 	ret = call(dev, CKPT_ATTACH, a);
 	close(dev);
 	return ret ?: a->out_fd;
+}
+
+static inline int attach_by(int dev, pid_t pid, struct ckpt_attach *a)
+{
+	return attach_by_flags(dev, pid, 0, a);
 }
 
 static inline int attach_why(pid_t pid, struct ckpt_attach *a)
@@ -74,14 +79,19 @@ static inline int attach_why(pid_t pid, struct ckpt_attach *a)
 	return attach_by(ckpt_open(), pid, a);
 }
 
-static inline int attach(pid_t pid)
+static inline int attach_flags(pid_t pid, unsigned int flags)
 {
 	struct ckpt_attach a;
-	int fd = attach_why(pid, &a);
+	int fd = attach_by_flags(ckpt_open(), pid, flags, &a);
 
 	if (fd < 0)
 		give_up("attach %d: %s, reason %u", pid, strerror(-fd), a.out_reason);
 	return fd;
+}
+
+static inline int attach(pid_t pid)
+{
+	return attach_flags(pid, 0);
 }
 
 static inline int freeze_why(int session, unsigned int timeout_ms, struct ckpt_freeze *f)
@@ -340,7 +350,7 @@ static inline long counter(const char *name)
 static inline bool nothing_held(void)
 {
 	static const char *const names[] = {
-		"sessions", "freezes", "threads", "snapshots", "leaves", "pages",
+		"sessions", "freezes", "threads", "snapshots", "leaves", "pages", "tracks", "covers",
 	};
 	unsigned int i;
 

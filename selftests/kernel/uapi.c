@@ -27,6 +27,7 @@ FIXTURE_VARIANT(ioctl) {
 	enum kind kind;
 	unsigned long cmd;
 	size_t size;
+	size_t published;	/* its first size */
 	__u32 flags;		/* known */
 	size_t reserved[2];	/* offsets of __u32 that must be zero */
 	size_t pid;		/* offset of the field, NONE: has none */
@@ -37,6 +38,7 @@ FIXTURE_VARIANT(ioctl) {
 #define ROW(name, kind_, cmd_, type, ...)					\
 	FIXTURE_VARIANT_ADD(ioctl, name) {					\
 		.kind = kind_, .cmd = cmd_, .size = sizeof(struct type),	\
+		.published = sizeof(struct type),				\
 		.reserved = { NONE, NONE }, .pid = NONE, .out_fd = NONE,	\
 		__VA_ARGS__							\
 	}
@@ -44,18 +46,22 @@ FIXTURE_VARIANT(ioctl) {
 #pragma GCC diagnostic ignored "-Woverride-init"
 ROW(query, DEVICE, CKPT_QUERY, ckpt_query);
 ROW(attach, DEVICE, CKPT_ATTACH, ckpt_attach, .pid = offsetof(struct ckpt_attach, pid),
-    .out_fd = offsetof(struct ckpt_attach, out_fd));
-ROW(snap, DEVICE, CKPT_SNAP, ckpt_snap, .flags = CKPT_SNAPSHOT_CONSUME,
-    .pid = offsetof(struct ckpt_snap, pid), .out_fd = offsetof(struct ckpt_snap, out_fd));
+    .out_fd = offsetof(struct ckpt_attach, out_fd), .flags = CKPT_ATTACH_TRACK);
+ROW(untrack, DEVICE, CKPT_UNTRACK, ckpt_untrack, .pid = offsetof(struct ckpt_untrack, pid));
+ROW(snap, DEVICE, CKPT_SNAP, ckpt_snap, .flags = CKPT_SNAPSHOT_CONSUME | CKPT_SNAPSHOT_TRACK,
+    .published = offsetof(struct ckpt_snap, parent), .pid = offsetof(struct ckpt_snap, pid), .out_fd = offsetof(struct ckpt_snap, out_fd));
 ROW(freeze, SESSION, CKPT_FREEZE, ckpt_freeze,
     .reserved = { offsetof(struct ckpt_freeze, reserved), NONE });
 ROW(thaw, SESSION, CKPT_THAW, ckpt_thaw, .frozen = true);
 ROW(state, SESSION, CKPT_STATE, ckpt_state, .frozen = true);
-ROW(snapshot, SESSION, CKPT_SNAPSHOT, ckpt_snapshot, .flags = CKPT_SNAPSHOT_CONSUME,
+ROW(snapshot, SESSION, CKPT_SNAPSHOT, ckpt_snapshot,
+    .flags = CKPT_SNAPSHOT_CONSUME | CKPT_SNAPSHOT_TRACK,
+    .published = offsetof(struct ckpt_snapshot, parent),
     .out_fd = offsetof(struct ckpt_snapshot, out_fd), .frozen = true);
 ROW(map, SNAPSHOT, CKPT_MAP, ckpt_map, .reserved = { offsetof(struct ckpt_map, reserved), NONE });
 ROW(barrier, SNAPSHOT, CKPT_BARRIER, ckpt_barrier);
-ROW(stats, SNAPSHOT, CKPT_STATS, ckpt_stats);
+ROW(stats, SNAPSHOT, CKPT_STATS, ckpt_stats, .published = offsetof(struct ckpt_stats, out_full));
+ROW(commit, SNAPSHOT, CKPT_COMMIT, ckpt_commit, .flags = CKPT_COMMIT_PIN);
 ROW(snapshot_state, SNAPSHOT, CKPT_SNAPSHOT_STATE, ckpt_state);
 
 static void sleeper(struct target *me, void *arg)
@@ -67,7 +73,7 @@ FIXTURE_SETUP(ioctl)
 {
 	target_begin(&self->target, sleeper, NULL);
 	self->fd[DEVICE] = ckpt_open();
-	self->fd[SESSION] = attach(self->target.pid);
+	self->fd[SESSION] = attach_flags(self->target.pid, CKPT_ATTACH_TRACK);
 	self->fd[SNAPSHOT] = snap(self->target.pid, 0);
 	if (variant->frozen)
 		ASSERT_EQ(0, freeze(self->fd[SESSION]));
@@ -85,6 +91,19 @@ FIXTURE_TEARDOWN(ioctl)
 	EXPECT_TRUE(wait_until(nothing_held()));
 }
 
+/* What can be done once only can be done again: a snapshot to be committed, a tracker that is pinned. */
+static void renew(FIXTURE_DATA(ioctl) *self, unsigned long cmd)
+{
+	struct ckpt_commit c = { .size = sizeof(c), .flags = CKPT_COMMIT_PIN, .id = { 1 } };
+
+	if (cmd != CKPT_COMMIT && cmd != CKPT_UNTRACK)
+		return;
+	close(self->fd[SNAPSHOT]);
+	self->fd[SNAPSHOT] = snap(self->target.pid, CKPT_SNAPSHOT_TRACK);
+	if (cmd == CKPT_UNTRACK)
+		must(ioctl(self->fd[SNAPSHOT], CKPT_COMMIT, &c));
+}
+
 #define REQUEST(size) request(self, variant, size)
 
 /* A valid request of @size bytes, which ends where the memory ends. */
@@ -94,6 +113,9 @@ static char *request(FIXTURE_DATA(ioctl) *self, const FIXTURE_VARIANT(ioctl) *v,
 	char whole[PAGE] = {};
 	struct ckpt_map *map = (struct ckpt_map *)whole;
 
+	renew(self, v->cmd);
+	if (v->cmd == CKPT_COMMIT)
+		((struct ckpt_commit *)whole)->id[0] = 1;
 	if (v->pid != NONE)
 		*(__s32 *)(whole + v->pid) = self->target.pid;
 	if (v->cmd == CKPT_MAP) {
@@ -118,7 +140,7 @@ TEST_F(ioctl, size_below_the_published_one_is_rejected)
 {
 	size_t size;
 
-	for (size = 4; size < variant->size; size++)
+	for (size = 4; size < variant->published; size++)
 		ASSERT_EQ(-EINVAL, CALL(REQUEST(size))) TH_LOG("size %zu", size);
 	*(__u32 *)REQUEST(4) = 0;
 	ASSERT_EQ(-EINVAL, CALL(self->page + 2 * PAGE - 4));
@@ -298,9 +320,12 @@ static const struct field layout[] = {
 	F(ckpt_query, out_module_version, 48),
 	S(ckpt_attach, 24), F(ckpt_attach, pid, 8), F(ckpt_attach, out_fd, 12),
 	F(ckpt_attach, out_reason, 16), F(ckpt_attach, out_tid, 20),
-	S(ckpt_snap, 40), F(ckpt_snap, pid, 8), F(ckpt_snap, timeout_ms, 12),
+	S(ckpt_snap, 64), F(ckpt_snap, pid, 8), F(ckpt_snap, timeout_ms, 12),
 	F(ckpt_snap, out_fd, 16), F(ckpt_snap, out_reason, 20), F(ckpt_snap, out_tid, 24),
-	F(ckpt_snap, out_syscall, 28), F(ckpt_snap, out_addr, 32),
+	F(ckpt_snap, out_syscall, 28), F(ckpt_snap, out_addr, 32), F(ckpt_snap, parent, 40),
+	F(ckpt_snap, out_full, 56),
+	S(ckpt_untrack, 24), F(ckpt_untrack, pid, 8), F(ckpt_untrack, out_reason, 12),
+	F(ckpt_untrack, out_tid, 16),
 	S(ckpt_freeze, 56), F(ckpt_freeze, timeout_ms, 8), F(ckpt_freeze, reserved, 12),
 	F(ckpt_freeze, out_threads, 16), F(ckpt_freeze, out_parked, 20),
 	F(ckpt_freeze, out_asleep, 24), F(ckpt_freeze, out_woken, 28),
@@ -309,19 +334,22 @@ static const struct field layout[] = {
 	S(ckpt_thaw, 16), F(ckpt_thaw, out_pause_ns, 8),
 	S(ckpt_state, 48), F(ckpt_state, buf, 8), F(ckpt_state, len, 16), F(ckpt_state, offset, 24),
 	F(ckpt_state, out_len, 32), F(ckpt_state, out_total, 40),
-	S(ckpt_snapshot, 32), F(ckpt_snapshot, out_fd, 8), F(ckpt_snapshot, out_reason, 12),
+	S(ckpt_snapshot, 56), F(ckpt_snapshot, out_fd, 8), F(ckpt_snapshot, out_reason, 12),
 	F(ckpt_snapshot, out_tid, 16), F(ckpt_snapshot, out_syscall, 20),
-	F(ckpt_snapshot, out_addr, 24),
+	F(ckpt_snapshot, out_addr, 24), F(ckpt_snapshot, parent, 32),
+	F(ckpt_snapshot, out_full, 48),
+	S(ckpt_commit, 24), F(ckpt_commit, id, 8),
 	S(ckpt_run, 24), F(ckpt_run, start, 0), F(ckpt_run, len, 8), F(ckpt_run, kind, 16),
 	S(ckpt_map, 48), F(ckpt_map, start, 8), F(ckpt_map, runs, 16), F(ckpt_map, nr, 24),
 	F(ckpt_map, reserved, 28), F(ckpt_map, out_nr, 32), F(ckpt_map, out_next, 40),
 	S(ckpt_barrier, 32), F(ckpt_barrier, out_files, 8), F(ckpt_barrier, out_failed_fd, 12),
 	F(ckpt_barrier, out_failed_addr, 16), F(ckpt_barrier, out_ns, 24),
-	S(ckpt_stats, 128), F(ckpt_stats, out_pause_ns, 8), F(ckpt_stats, out_barrier_ns, 48),
+	S(ckpt_stats, 160), F(ckpt_stats, out_pause_ns, 8), F(ckpt_stats, out_barrier_ns, 48),
 	F(ckpt_stats, out_threads, 56), F(ckpt_stats, out_woken, 68),
 	F(ckpt_stats, out_retries, 72), F(ckpt_stats, out_canceled, 76),
 	F(ckpt_stats, out_armed, 80), F(ckpt_stats, out_copied, 96),
-	F(ckpt_stats, out_state_bytes, 120),
+	F(ckpt_stats, out_state_bytes, 120), F(ckpt_stats, out_full, 128),
+	F(ckpt_stats, out_parent, 136), F(ckpt_stats, out_uncovered, 152),
 	S(ckpt_record, 8), F(ckpt_record, type, 0), F(ckpt_record, len, 4),
 	S(ckpt_rec_system, 200), F(ckpt_rec_system, page_size, 32), F(ckpt_rec_system, release, 40),
 	F(ckpt_rec_system, machine, 104), F(ckpt_rec_system, module_version, 168),
@@ -363,6 +391,7 @@ TEST(numbers_are_the_published_ones)
 	EXPECT_EQ(0xbc00UL, CKPT_QUERY);
 	EXPECT_EQ(0xbc01UL, CKPT_ATTACH);
 	EXPECT_EQ(0xbc02UL, CKPT_SNAP);
+	EXPECT_EQ(0xbc03UL, CKPT_UNTRACK);
 	EXPECT_EQ(0xbc10UL, CKPT_FREEZE);
 	EXPECT_EQ(0xbc11UL, CKPT_THAW);
 	EXPECT_EQ(0xbc12UL, CKPT_STATE);
@@ -371,9 +400,12 @@ TEST(numbers_are_the_published_ones)
 	EXPECT_EQ(0xbc21UL, CKPT_BARRIER);
 	EXPECT_EQ(0xbc22UL, CKPT_STATS);
 	EXPECT_EQ(0xbc23UL, CKPT_SNAPSHOT_STATE);
+	EXPECT_EQ(0xbc24UL, CKPT_COMMIT);
 	EXPECT_EQ(1, CKPT_UAPI_VERSION);
 	EXPECT_EQ(17, CKPT_REASON_LEASE);
 	EXPECT_EQ(17, CKPT_REC_END);
+	EXPECT_EQ(6, CKPT_FULL_WATCH);
+	EXPECT_EQ(5, CKPT_RUN_PARENT);
 }
 
 /* By the compiler of the machine, each language by itself, nothing included before. */

@@ -17,7 +17,7 @@ TEXT = os.path.join(TOP, "selftests/syzkaller/ckpt.txt")
 CONST = TEXT + ".const"
 
 # Of the header's names, those that are not numbers of its interface: each is in others.
-PARTS = re.compile(r"CKPT_DEVICE|CKPT_IOC_TYPE|CKPT_CMD_\w+")
+PARTS = re.compile(r"CKPT_DEVICE|CKPT_IOC_TYPE|CKPT_ID_LEN|CKPT_CMD_\w+")
 
 
 def read(path):
@@ -47,7 +47,7 @@ class Header:
         self.fields = {}
         for name, body in re.findall(r"\bstruct (\w+) \{(.*?)\n\};", text, re.S):
             body = re.sub(r"__attribute__\(\(.*\)\)", "", body)
-            self.fields[name] = re.findall(r"(\w+)(?:\[\d+\])?\s*;", body)
+            self.fields[name] = re.findall(r"(\w+)(?:\[\w+\])?\s*;", body)
         names = re.findall(r"#define[ \t]+(CKPT_\w+)[ \t]+\S", text)
         for body in re.findall(r"\benum \w+ \{(.*?)\n\};", text, re.S):
             names += re.findall(r"\b(CKPT_\w+)\b(?=\s*[=,\n])", body)

@@ -70,6 +70,7 @@ enum ckpt_cmd {
 	CKPT_CMD_QUERY		= 0x00,		/* device */
 	CKPT_CMD_ATTACH		= 0x01,
 	CKPT_CMD_SNAP		= 0x02,
+	CKPT_CMD_UNTRACK	= 0x03,
 	CKPT_CMD_FREEZE		= 0x10,		/* session */
 	CKPT_CMD_THAW		= 0x11,
 	CKPT_CMD_STATE		= 0x12,
@@ -78,6 +79,7 @@ enum ckpt_cmd {
 	CKPT_CMD_BARRIER	= 0x21,
 	CKPT_CMD_STATS		= 0x22,
 	CKPT_CMD_SNAPSHOT_STATE	= 0x23,
+	CKPT_CMD_COMMIT		= 0x24,
 };
 
 /*
@@ -118,6 +120,7 @@ enum ckpt_reason {
 #define CKPT_FEATURE_CONSUME		(1ULL << 3)	/* CKPT_SNAPSHOT_CONSUME */
 #define CKPT_FEATURE_SHRINKER		(1ULL << 4)	/* cancels under memory pressure */
 #define CKPT_FEATURE_SPLICE		(1ULL << 5)	/* splice from a snapshot */
+#define CKPT_FEATURE_TRACK		(1ULL << 6)	/* deltas: CKPT_SNAPSHOT_TRACK, CKPT_COMMIT */
 
 /**
  * struct ckpt_query - what this module can do (CKPT_QUERY, device)
@@ -145,10 +148,16 @@ struct ckpt_query {
 
 #define CKPT_QUERY	_IO(CKPT_IOC_TYPE, CKPT_CMD_QUERY)
 
+/*
+ * CKPT_ATTACH_TRACK: snapshots of this session may be tracked (CKPT_SNAPSHOT_TRACK).
+ * The target's tracker lives at least as long as the session.
+ */
+#define CKPT_ATTACH_TRACK	(1U << 0)
+
 /**
  * struct ckpt_attach - name a target (CKPT_ATTACH, device)
  * @size: see above
- * @flags: none
+ * @flags: CKPT_ATTACH_TRACK
  * @pid: process, by the number of its thread group
  * @out_fd: session descriptor, O_CLOEXEC
  * @out_reason: enum ckpt_reason
@@ -177,10 +186,33 @@ struct ckpt_attach {
  */
 #define CKPT_SNAPSHOT_CONSUME	(1U << 0)
 
+/*
+ * CKPT_SNAPSHOT_TRACK: from this snapshot on the kernel keeps account of what changes,
+ * so that a later one can be a delta.  When the caller has its content on disk he says
+ * so with CKPT_COMMIT, under an identity; a snapshot that names it as @parent holds
+ * what has changed since, and pages that have not are of kind CKPT_RUN_PARENT.
+ * Whenever a delta cannot be had everything is in the snapshot, and out_full tells why.
+ */
+#define CKPT_SNAPSHOT_TRACK	(1U << 1)
+
+/* Bytes of a generation's identity, chosen by the caller; all zero: none. */
+#define CKPT_ID_LEN		16
+
+/* enum ckpt_full - why a snapshot is not a delta, in out_full */
+enum ckpt_full {
+	CKPT_FULL_NO		= 0,	/* it is one, of @parent */
+	CKPT_FULL_UNASKED	= 1,	/* CKPT_SNAPSHOT_TRACK was not given */
+	CKPT_FULL_ASKED		= 2,	/* no @parent was named */
+	CKPT_FULL_UNTRACKED	= 3,	/* the target was not tracked until now */
+	CKPT_FULL_PARENT	= 4,	/* it is tracked since another generation than @parent */
+	CKPT_FULL_PENDING	= 5,	/* another tracked snapshot of it is not committed: not tracked */
+	CKPT_FULL_WATCH		= 6,	/* who writes to it past its page tables cannot be watched */
+};
+
 /**
  * struct ckpt_snap - attach, freeze, state, arm and thaw in one (CKPT_SNAP, device)
  * @size: see above
- * @flags: CKPT_SNAPSHOT_CONSUME
+ * @flags: CKPT_SNAPSHOT_CONSUME, CKPT_SNAPSHOT_TRACK
  * @pid: process, as in &struct ckpt_attach
  * @timeout_ms: as in &struct ckpt_freeze
  * @out_fd: snapshot descriptor, O_CLOEXEC
@@ -188,6 +220,9 @@ struct ckpt_attach {
  * @out_tid: thread a reason speaks of
  * @out_syscall: system call that thread is in, -1 when none
  * @out_addr: address a reason speaks of
+ * @parent: generation a delta is wanted of; zero: none
+ * @out_full: enum ckpt_full
+ * @out_reserved: zero
  *
  * Errors: those of CKPT_ATTACH, CKPT_FREEZE and CKPT_SNAPSHOT.
  */
@@ -201,9 +236,36 @@ struct ckpt_snap {
 	__s32 out_tid;
 	__s32 out_syscall;
 	__aligned_u64 out_addr;
+	__u8 parent[CKPT_ID_LEN];
+	__u32 out_full;
+	__u32 out_reserved;
 };
 
 #define CKPT_SNAP	_IO(CKPT_IOC_TYPE, CKPT_CMD_SNAP)
+
+/**
+ * struct ckpt_untrack - stop tracking a target (CKPT_UNTRACK, device)
+ * @size: see above
+ * @flags: none
+ * @pid: process, as in &struct ckpt_attach
+ * @out_reason: enum ckpt_reason
+ * @out_tid: thread a reason speaks of
+ * @out_reserved: zero
+ *
+ * Undoes CKPT_COMMIT_PIN. Sessions and snapshots that use the tracker keep it.
+ *
+ * Errors: those of CKPT_ATTACH; ENOENT (it is not pinned).
+ */
+struct ckpt_untrack {
+	__u32 size;
+	__u32 flags;
+	__s32 pid;
+	__u32 out_reason;
+	__s32 out_tid;
+	__u32 out_reserved;
+};
+
+#define CKPT_UNTRACK	_IO(CKPT_IOC_TYPE, CKPT_CMD_UNTRACK)
 
 /* ------------------------------------------------------------------ */
 /* Session                                                            */
@@ -299,12 +361,15 @@ struct ckpt_state {
 /**
  * struct ckpt_snapshot - capture state and memory (CKPT_SNAPSHOT, session)
  * @size: see above
- * @flags: CKPT_SNAPSHOT_CONSUME
+ * @flags: CKPT_SNAPSHOT_CONSUME; CKPT_SNAPSHOT_TRACK in a session with CKPT_ATTACH_TRACK
  * @out_fd: snapshot descriptor, O_CLOEXEC
  * @out_reason: enum ckpt_reason
  * @out_tid: thread a reason speaks of
  * @out_syscall: system call that thread is in, -1 when none
  * @out_addr: address a reason speaks of
+ * @parent: generation a delta is wanted of; zero: none
+ * @out_full: enum ckpt_full
+ * @out_reserved: zero
  *
  * The target must be frozen and stays so.
  *
@@ -319,6 +384,9 @@ struct ckpt_snapshot {
 	__s32 out_tid;
 	__s32 out_syscall;
 	__aligned_u64 out_addr;
+	__u8 parent[CKPT_ID_LEN];
+	__u32 out_full;
+	__u32 out_reserved;
 };
 
 #define CKPT_SNAPSHOT	_IO(CKPT_IOC_TYPE, CKPT_CMD_SNAPSHOT)
@@ -333,6 +401,7 @@ enum ckpt_run_kind {
 	CKPT_RUN_ZERO	= 2,	/* mapped, reads as zeros */
 	CKPT_RUN_FILE	= 3,	/* the mapped file's own content */
 	CKPT_RUN_OPAQUE	= 4,	/* kernel or device memory (vdso, vvar, PFN maps): not captured */
+	CKPT_RUN_PARENT	= 5,	/* in a delta: as in the parent, at the same address */
 };
 
 /**
@@ -407,6 +476,28 @@ struct ckpt_barrier {
 
 #define CKPT_BARRIER	_IO(CKPT_IOC_TYPE, CKPT_CMD_BARRIER)
 
+/* CKPT_COMMIT_PIN: the tracker lives as long as the target's memory, or until CKPT_UNTRACK. */
+#define CKPT_COMMIT_PIN		(1U << 0)
+
+/**
+ * struct ckpt_commit - a tracked snapshot is on disk (CKPT_COMMIT, snapshot)
+ * @size: see above
+ * @flags: CKPT_COMMIT_PIN
+ * @id: identity of the generation, not zero
+ *
+ * From now on a tracked snapshot may name @id as its parent.  A snapshot that is
+ * closed without this leaves the generation before it the one to take deltas of.
+ *
+ * Errors: ESTALE (not a tracked snapshot, or committed already), ECANCELED.
+ */
+struct ckpt_commit {
+	__u32 size;
+	__u32 flags;
+	__u8 id[CKPT_ID_LEN];
+};
+
+#define CKPT_COMMIT	_IO(CKPT_IOC_TYPE, CKPT_CMD_COMMIT)
+
 /**
  * struct ckpt_stats - figures of a snapshot (CKPT_STATS, snapshot)
  * @size: see above
@@ -429,6 +520,11 @@ struct ckpt_barrier {
  * @out_zero: pages mapped to the zero page
  * @out_faulted: pages brought back from swap for the snapshot
  * @out_state_bytes: bytes of state records
+ * @out_full: enum ckpt_full
+ * @out_reserved: zero
+ * @out_parent: pages left out of a delta, as they are in its parent
+ * @out_dirty: of @out_armed, tracked and changed by the program
+ * @out_uncovered: of @out_armed, tracked for the first time, or changed by the kernel
  */
 struct ckpt_stats {
 	__u32 size;
@@ -451,6 +547,11 @@ struct ckpt_stats {
 	__aligned_u64 out_zero;
 	__aligned_u64 out_faulted;
 	__aligned_u64 out_state_bytes;
+	__u32 out_full;
+	__u32 out_reserved;
+	__aligned_u64 out_parent;
+	__aligned_u64 out_dirty;
+	__aligned_u64 out_uncovered;
 };
 
 #define CKPT_STATS	_IO(CKPT_IOC_TYPE, CKPT_CMD_STATS)
