@@ -37,8 +37,9 @@ class Snapper(threading.Thread):
 
     def once(self):
         begin = time.monotonic()
-        snap = subprocess.Popen([ct.CKPTCTL, "snap", "-o", self.store, "-n", self.name_,
-                                 str(self.pid)], stdin=subprocess.DEVNULL,
+        # four want two processors: one that stands still soon enough is not what this is about
+        snap = subprocess.Popen([ct.CKPTCTL, "snap", "-o", self.store, "-n", self.name_, "--timeout",
+                                 str(int(5000 * ct.SLOW)), str(self.pid)], stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if self.kills:
             threading.Timer(self.random.uniform(0, 1.2) * self.usual, snap.kill).start()
