@@ -119,6 +119,8 @@ void ckpt_flush_tlb_mm(struct mm_struct *mm)
 /* As mmu_notifier_invalidate_range_start(), which inlines into an unexported call. */
 void ckpt_notifier_begin(struct mmu_notifier_range *range)
 {
+	/* As the inline does; who cannot act at once sleeps instead of being passed over. */
+	range->flags |= MMU_NOTIFIER_RANGE_BLOCKABLE;
 	if (mm_has_notifiers(range->mm))
 		static_call(sym_notifier_start)(range);
 }
