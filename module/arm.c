@@ -58,6 +58,7 @@
  * struct arm - one walk
  * @harvest: what to do about tracking
  * @cover: coverage of the page table the walk is in; NULL: nothing is covered there
+ * @alone: nobody else has a use of the mm: pages may be covered
  * @mm: the target's
  * @pages: where references go; NULL: only look for entries that are not present
  * @why: the reason, on error
@@ -70,6 +71,7 @@
 struct arm {
 	const struct ckpt_harvest *harvest;
 	struct ckpt_cover *cover;
+	bool alone;
 	struct mm_struct *mm;
 	struct ckpt_pages *pages;
 	struct ckpt_why *why;
@@ -123,23 +125,30 @@ static __always_inline bool is_unchanged(const struct arm *a, pte_t val, unsigne
 }
 
 /*
- * May it count as covered from now on? Somebody who holds it beside page tables and us
- * may write to it whenever he likes. Of a page on its way to swap, or one that may be
- * dropped (MADV_FREE), the kernel needs the dirty bit for itself. A page of a large
- * folio cannot be told by its count.
+ * May it count as covered from now on? Somebody who holds it beside page tables and us may
+ * write to it whenever he likes. Of a page on its way to swap, or one that may be dropped
+ * (MADV_FREE), the kernel needs the dirty bit for itself. A page of a large folio cannot
+ * be told by its count. Children that share it may come and go while we count; whoever
+ * held it to write when it came to be shared has broken the rules of open(2), O_DIRECT.
  */
 static bool may_be_covered(struct folio *folio)
 {
+	int others = atomic_read(&folio->_mapcount);
+
 	return !folio_test_large(folio) && folio_test_swapbacked(folio) &&
-	       !folio_test_swapcache(folio) &&
-	       folio_ref_count(folio) == 1 + 1 + atomic_read(&folio->_mapcount);
+	       !folio_test_swapcache(folio) && folio_ref_count(folio) == 2 + others &&
+	       atomic_read(&folio->_mapcount) == others;
 }
 
-/* Write-protect and clean, in one step: kernel code may be writing through the entry. */
-static void protect_and_clean(pte_t *pte)
+/*
+ * Write-protect and clean, in one step: kernel code may be writing through the entry. That
+ * the page has content is then told by the folio alone: a child's MADV_FREE asks it.
+ */
+static void protect_and_clean(struct folio *folio, pte_t *pte)
 {
 	pte_t old = ptep_get(pte), new;
 
+	folio_set_dirty(folio);
 	do {
 		new = pte_mkclean(pte_wrprotect(old));
 	} while (!try_cmpxchg((long *)&pte->pte, (long *)&old, *(long *)&new));
@@ -155,9 +164,13 @@ static noinline void cover_pte(struct arm *a, struct folio *folio, pte_t *pte, p
 		a->stats->dirty++;
 	else
 		a->stats->uncovered++;
-	if (may_be_covered(folio)) {
-		protect_and_clean(pte);
-		set_bit(slot, a->cover->bits);
+	if (a->alone && may_be_covered(folio)) {
+		protect_and_clean(folio, pte);
+		/* Who took hold of it before the entry was protected can be seen now. */
+		if (may_be_covered(folio))
+			set_bit(slot, a->cover->bits);
+		else
+			clear_bit(slot, a->cover->bits);
 	} else if (pte_write(val)) {
 		ptep_set_wrprotect(a->mm, addr, pte);
 	}
@@ -261,25 +274,34 @@ static bool is_huge_unchanged(const struct arm *a, pmd_t val)
 	       bitmap_full(a->cover->bits, PTRS_PER_PTE);
 }
 
-/* As cover_pte(). All of it is mapped here by one entry, or somebody else has a reference. */
+/* All of it is mapped here by one entry, or somebody else has a reference. */
+static bool huge_may_be_covered(struct folio *folio)
+{
+	return folio_test_swapbacked(folio) && !folio_test_swapcache(folio) &&
+	       folio_ref_count(folio) == 2;
+}
+
+/* As cover_pte(). */
 static void cover_huge(struct arm *a, struct folio *folio, pmd_t *pmd)
 {
 	pmd_t old = READ_ONCE(*pmd), new;
+	unsigned long whole;
 	unsigned int i;
 
 	if (bitmap_full(a->cover->bits, PTRS_PER_PTE))
 		a->stats->dirty += PTRS_PER_PTE;
 	else
 		a->stats->uncovered += PTRS_PER_PTE;
-	if (!folio_test_swapbacked(folio) || folio_test_swapcache(folio) ||
-	    folio_ref_count(folio) != 2)
+	if (!a->alone || !huge_may_be_covered(folio))
 		return;
+	folio_set_dirty(folio);
 	do {
 		new = pmd_mkclean(pmd_wrprotect(old));
 	} while (!try_cmpxchg((long *)&pmd->pmd, (long *)&old, *(long *)&new));
 	/* Who clears some of them meanwhile does so once more when he is done. */
+	whole = huge_may_be_covered(folio) ? ~0UL : 0;
 	for (i = 0; i < BITS_TO_LONGS(PTRS_PER_PTE); i++)
-		WRITE_ONCE(a->cover->bits[i], ~0UL);
+		WRITE_ONCE(a->cover->bits[i], whole);
 }
 
 /* A 2 MiB page. A pinned one is copied piece by piece, after the lock is dropped. */
@@ -541,6 +563,11 @@ int ckpt_arm(struct mm_struct *mm, struct ckpt_pages *pages, const struct ckpt_h
 
 	if (mmap_write_lock_killable(mm))
 		return -EINTR;
+	/*
+	 * Who has asked for pages in order to write to them, and sleeps before he has got any,
+	 * has a use of the mm; who comes later finds the lock taken.
+	 */
+	a.alone = atomic_read(&mm->mm_users) <= harvest->users;
 	ckpt_notifier_range(&range, mm);
 	ckpt_notifier_begin(&range);
 	raw_write_seqcount_begin(&mm->write_protect_seq);

@@ -18,6 +18,7 @@ struct ckpt_arm_stats {
 struct ckpt_harvest {
 	struct ckpt_track *track;
 	bool delta;		/* pages that have not changed are left out */
+	unsigned int users;	/* of the mm: the frozen threads, and who froze them */
 };
 
 int ckpt_arm_prepare(struct mm_struct *mm, struct ckpt_pages *pages, struct ckpt_why *why,

@@ -100,6 +100,7 @@ static int take(struct ckpt_picture *picture, struct ckpt_frozen *frozen, struct
 	struct ckpt_harvest harvest = {
 		.track = picture->pending ? picture->track : NULL,
 		.delta = picture->full == CKPT_FULL_NO,
+		.users = ckpt_frozen_users(frozen),
 	};
 	ktime_t t = ktime_get();
 	u64 arm_ns;
@@ -124,6 +125,20 @@ static int take(struct ckpt_picture *picture, struct ckpt_frozen *frozen, struct
 	picture->arm_ns += arm_ns;
 	trace_arm(picture->pid, arm->armed, arm->armed_huge, arm->copied, arm_ns, ret);
 	return ret;
+}
+
+/*
+ * Was the watch kept up to now? If not, what is left out may have changed: it is taken
+ * again, and whole.
+ */
+static bool is_watched(struct ckpt_picture *picture)
+{
+	bool delta = picture->full == CKPT_FULL_NO;
+
+	if (!picture->pending || ckpt_track_is_watched(picture->track))
+		return true;
+	picture->full = CKPT_FULL_WATCH;
+	return !delta;
 }
 
 /**
@@ -159,7 +174,7 @@ int ckpt_capture(struct ckpt_picture *picture, struct ckpt_frozen *frozen,
 		ret = take(picture, frozen, why);
 		if (ret && ret != -EAGAIN)
 			return ret;
-		if (!ret && ckpt_freeze_steady(frozen))
+		if (!ret && ckpt_freeze_steady(frozen) && is_watched(picture))
 			break;
 		if (picture->retries >= CKPT_MIN_TRIES && ktime_after(ktime_get(), deadline))
 			return ckpt_because(why, CKPT_REASON_UNSTEADY, 0, -EAGAIN);

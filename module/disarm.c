@@ -11,7 +11,7 @@
  *
  * The entry becomes writable but not dirty: it is the first write that sets the bit.
  * Where soft-dirty bits are being kept by somebody, or NUMA hints, his entries are left
- * alone.
+ * alone; so are entries of huge pages on kernels that may lose such a bit.
  *
  * Owns nothing. Locks: mmap_lock for reading, page table by page table, so that nobody
  * waits long for us; then the page table lock, then a trylock of the folio. Not to be
@@ -143,10 +143,10 @@ static void disarm_table(struct mm_struct *mm, unsigned long start, unsigned lon
 		pmd = find_pmd(mm, from);
 		if (!pmd)
 			return;
-		if (pmd_trans_huge(READ_ONCE(*pmd)))
-			disarm_pmd(vma, pmd);
-		else
+		if (!pmd_trans_huge(READ_ONCE(*pmd)))
 			disarm_ptes(vma, pmd, from, min(end, vma->vm_end));
+		else if (ckpt_huge_dirty_bit_is_safe())
+			disarm_pmd(vma, pmd);
 	}
 }
 
@@ -163,7 +163,8 @@ void ckpt_disarm(struct mm_struct *mm, struct ckpt_pages *pages)
 	xa_for_each(&pages->leaves, index, leaf) {
 		unsigned long addr = index << PMD_SHIFT;
 
-		if (mmap_read_lock_killable(mm))
+		/* Nobody is left to profit, or to wait for us at its end. */
+		if (atomic_read(&mm->mm_users) == 1 || mmap_read_lock_killable(mm))
 			return;
 		disarm_table(mm, addr, addr + PMD_SIZE);
 		mmap_read_unlock(mm);

@@ -696,6 +696,12 @@ struct mm_struct *ckpt_frozen_mm(struct ckpt_frozen *frozen)
 	return frozen->mm;
 }
 
+/* Uses of the mm that are accounted for: the threads', and our own. */
+unsigned int ckpt_frozen_users(struct ckpt_frozen *frozen)
+{
+	return count_left(frozen) + 1;
+}
+
 /* List of struct ckpt_thread, some of which may be GONE. */
 struct list_head *ckpt_frozen_threads(struct ckpt_frozen *frozen)
 {

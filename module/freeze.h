@@ -71,6 +71,7 @@ u64 ckpt_freeze_age_ns(struct ckpt_frozen *frozen);
 u64 ckpt_freeze_end(struct ckpt_frozen *frozen);
 
 struct task_struct *ckpt_frozen_leader(struct ckpt_frozen *frozen);
+unsigned int ckpt_frozen_users(struct ckpt_frozen *frozen);
 struct mm_struct *ckpt_frozen_mm(struct ckpt_frozen *frozen);
 struct list_head *ckpt_frozen_threads(struct ckpt_frozen *frozen);
 struct ckpt_pause *ckpt_frozen_get_pause(struct ckpt_frozen *frozen);

@@ -165,6 +165,7 @@ void ckpt_track_forget(struct ckpt_track *track, struct ckpt_pages *pages)
 		entry = ckpt_pages_entry(pages, addr, &end);
 		if (entry == CKPT_ENTRY_DATA || entry == CKPT_ENTRY_CONSUMED)
 			ckpt_track_uncover(track, addr, end);
+		cond_resched();
 	}
 }
 
@@ -200,16 +201,32 @@ void ckpt_track_touch(struct mm_struct *mm, unsigned long start, unsigned long n
 {
 	struct ckpt_track *track;
 
+	if (!nr)
+		return;
+	start &= PAGE_MASK;
 	rcu_read_lock();
 	hash_for_each_possible_rcu(tracks, track, node, (unsigned long)mm) {
 		if (track->mm == mm)
-			ckpt_track_uncover(track, start & PAGE_MASK,
-					   (start & PAGE_MASK) + (nr << PAGE_SHIFT));
+			ckpt_track_uncover(track, start, start + (nr << PAGE_SHIFT));
 	}
 	rcu_read_unlock();
 }
 
 /* ---- generations ---- */
+
+/**
+ * ckpt_track_is_watched - has no writer been missed since this was asked last?
+ * @track: tracker; the caller has its pending snapshot
+ *
+ * If one has, nothing is covered any more.
+ */
+bool ckpt_track_is_watched(struct ckpt_track *track)
+{
+	if (ckpt_watch_is_whole(&track->missed))
+		return true;
+	ckpt_track_uncover(track, 0, 0);
+	return false;
+}
 
 /**
  * ckpt_track_begin - a snapshot is to be taken of a tracked target
@@ -233,10 +250,8 @@ enum ckpt_full ckpt_track_begin(struct ckpt_track *track, const void *owner, con
 		return full;
 
 	/* From here on @id and @missed are ours. */
-	if (!ckpt_watch_is_whole(&track->missed)) {
-		ckpt_track_uncover(track, 0, 0);
+	if (!ckpt_track_is_watched(track))
 		full = CKPT_FULL_WATCH;
-	}
 	if (!memchr_inv(parent, 0, ID_LEN))
 		return CKPT_FULL_ASKED;
 	if (!memchr_inv(track->id, 0, ID_LEN))

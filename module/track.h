@@ -29,6 +29,7 @@ void ckpt_track_forget(struct ckpt_track *track, struct ckpt_pages *pages);
 void ckpt_track_uncover(struct ckpt_track *track, unsigned long start, unsigned long end);
 struct ckpt_cover *ckpt_track_cover(struct ckpt_track *track, unsigned long addr);
 void ckpt_track_touch(struct mm_struct *mm, unsigned long start, unsigned long nr);
+bool ckpt_track_is_watched(struct ckpt_track *track);
 bool ckpt_untrack(struct mm_struct *mm);
 
 int ckpt_track_init(void);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Watch: who is about to write to a program's pages through the kernel's own mapping.
+ * Watch: who is about to write to a program's pages past its page tables.
  *
  * The processor sets the dirty bit of an entry when somebody writes through that entry,
  * the kernel's copy_to_user() included. Who writes to the page itself does not:
@@ -8,56 +8,70 @@
  * buffers. Most of them mark the page dirty when they are done; some never do (9p
  * reading without a cache, NFS reading into a huge page). But whoever it is had to ask
  * for the page first, by one of the few functions of mm/gup.c that hand pages out, and
- * says there that it will write (FOLL_WRITE). They are probed from the first tracked
- * snapshot on; what is asked for counts as changed (track.c). A page that is still in
- * somebody's hands when a snapshot is taken has a reference too many, and is not relied
- * upon either (arm.c).
+ * says there that it will write (FOLL_WRITE); or, a device that keeps a copy of the page
+ * tables, by hmm_range_fault(). They are probed from the first tracked snapshot on; what
+ * is asked for counts as changed (track.c).
+ *
+ * A call that is under way when a snapshot is taken may come to its pages later. It is
+ * either one of the program's own, whose thread is then not still, or holds a use of the
+ * mm, which is counted (arm.c). And one that has its pages holds a reference to each: such
+ * a page is not covered. A device with copies of entries has none; it loses them at every
+ * snapshot, by the notice that arming gives, and asks again.
  *
  * That makes it needless to look at every page for its flag: the pause of a delta reads
  * page tables and nothing else.
  *
  * Owns the probes: from the first use until the module goes. A probe may be passed over
- * (it is hit inside another one) or be switched off for all (debugfs kprobes/enabled):
- * the first is counted by the kernel, the second is found by a call of our own.
+ * (it is hit inside another one), or all be switched off (debugfs kprobes/enabled): the
+ * first is counted by the kernel, the second is found by a call of our own.
  *
- * Locks: @lock for setting up and for the call of our own. The handler runs with
- * preemption disabled and takes none.
+ * Locks: @lock for setting up and for the call of our own, which never sleeps. The handler
+ * runs with preemption disabled and takes none.
  */
+#include <linux/hmm.h>
 #include <linux/kprobes.h>
 #include <linux/mm.h>
+#include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/ptrace.h>
 
 #include "track.h"
 #include "watch.h"
 
-/* A function of mm/gup.c, and where its arguments are. */
-struct probed {
-	struct kprobe probe;
-	bool remote;		/* the first argument is the mm, else it is current's */
-	u8 flags;		/* index of gup_flags; start and number are the first two */
-	bool may_lack;		/* newer kernels do not have it */
+/* Where a function has its arguments. */
+enum how {
+	OWN,		/* start, nr, flags; of current */
+	OWN_LATE,	/* start, nr, pages, flags */
+	REMOTE,		/* mm, start, nr, flags */
+	RANGE,		/* struct hmm_range */
 };
 
-#define PROBED(name, of_other, flags_at, lacks)					\
-	{									\
-		.probe = { .symbol_name = name, .pre_handler = about_to_write },	\
-		.remote = of_other, .flags = flags_at, .may_lack = lacks,		\
-	}
+struct probed {
+	struct kprobe probe;
+	enum how how;
+	bool may_lack;			/* not every kernel has it */
+};
 
 static int about_to_write(struct kprobe *probe, struct pt_regs *regs);
 
+#define PROBED(name, which, lacks)							\
+	{										\
+		.probe = { .symbol_name = name, .pre_handler = about_to_write },	\
+		.how = which, .may_lack = lacks,					\
+	}
+
 static struct probed probed[] = {
-	PROBED("get_user_pages", false, 2, false),
-	PROBED("get_user_pages_unlocked", false, 3, false),
-	PROBED("get_user_pages_fast", false, 2, false),
-	PROBED("get_user_pages_fast_only", false, 2, false),
-	PROBED("get_user_pages_remote", true, 3, false),
-	PROBED("pin_user_pages", false, 2, false),
-	PROBED("pin_user_pages_unlocked", false, 3, false),
-	PROBED("pin_user_pages_fast", false, 2, false),
-	PROBED("pin_user_pages_fast_only", false, 2, true),	/* until 6.6 */
-	PROBED("pin_user_pages_remote", true, 3, false),
+	PROBED("get_user_pages", OWN, false),
+	PROBED("get_user_pages_unlocked", OWN_LATE, false),
+	PROBED("get_user_pages_fast", OWN, false),
+	PROBED("get_user_pages_fast_only", OWN, false),
+	PROBED("get_user_pages_remote", REMOTE, false),
+	PROBED("pin_user_pages", OWN, false),
+	PROBED("pin_user_pages_unlocked", OWN_LATE, false),
+	PROBED("pin_user_pages_fast", OWN, false),
+	PROBED("pin_user_pages_fast_only", OWN, true),		/* until 6.6 */
+	PROBED("pin_user_pages_remote", REMOTE, false),
+	PROBED("hmm_range_fault", RANGE, true),			/* CONFIG_HMM_MIRROR */
 };
 
 static DEFINE_MUTEX(lock);
@@ -65,23 +79,31 @@ static bool on;				/* under @lock */
 static struct task_struct *caller;	/* who makes the call of our own */
 static bool heard;
 
+static void asks_for_range(const struct hmm_range *range)
+{
+	ckpt_track_touch(range->notifier->mm, range->start,
+			 (range->end - range->start) >> PAGE_SHIFT);
+}
+
 static int about_to_write(struct kprobe *probe, struct pt_regs *regs)
 {
 	const struct probed *p = container_of(probe, struct probed, probe);
-	u32 flags = regs_get_kernel_argument(regs, p->flags);
-	unsigned long start = regs_get_kernel_argument(regs, p->remote);
-	/* A number of pages is an int in some; more than that nobody asks for. */
-	u32 nr = regs_get_kernel_argument(regs, p->remote + 1);
+	unsigned int first = p->how == REMOTE;
 	struct mm_struct *mm = current->mm;
+	unsigned long start;
 
-	if (unlikely(READ_ONCE(caller) == current))
+	if (unlikely(READ_ONCE(caller) == current)) {
 		WRITE_ONCE(heard, true);
-	if (!(flags & FOLL_WRITE))
-		return 0;
-	if (p->remote)
-		mm = (struct mm_struct *)regs_get_kernel_argument(regs, 0);
-	if (mm && nr)
-		ckpt_track_touch(mm, start, nr);
+	} else if (p->how == RANGE) {
+		asks_for_range((const struct hmm_range *)regs_get_kernel_argument(regs, 0));
+	} else if (regs_get_kernel_argument(regs, p->how == OWN ? 2 : 3) & FOLL_WRITE) {
+		if (p->how == REMOTE)
+			mm = (struct mm_struct *)regs_get_kernel_argument(regs, 0);
+		/* Pointers may carry a tag (LAM). */
+		start = regs_get_kernel_argument(regs, first) & GENMASK(56, 0);
+		/* A number of pages is an int in some; more than that nobody asks for. */
+		ckpt_track_touch(mm, start, (u32)regs_get_kernel_argument(regs, first + 1));
+	}
 	return 0;
 }
 NOKPROBE_SYMBOL(about_to_write);
@@ -128,14 +150,14 @@ int ckpt_watch_begin(void)
 	return ret;
 }
 
-/* Nothing is mapped at 0, and if it were: it is the caller's own page. */
+/* Asks for what is no user's, and is refused at once. */
 static bool answers(void)
 {
 	struct page *page;
 
 	WRITE_ONCE(heard, false);
 	WRITE_ONCE(caller, current);
-	if (get_user_pages_fast(0, 1, FOLL_WRITE, &page) == 1)
+	if (get_user_pages_fast(TASK_SIZE_MAX, 1, FOLL_WRITE, &page) == 1)
 		put_page(page);
 	WRITE_ONCE(caller, NULL);
 	return READ_ONCE(heard);

@@ -116,6 +116,15 @@ static inline pmd_t ckpt_pmd_mkwrite(pmd_t pmd)
 #endif
 }
 
+/*
+ * 6.12 (or somewhat before): madvise(MADV_COLD) does not put back the entry of a huge page
+ * as it was when it looked first. A dirty bit that is set meanwhile would be lost.
+ */
+static inline bool ckpt_huge_dirty_bit_is_safe(void)
+{
+	return !CKPT_KERNEL_BEFORE(6, 12);
+}
+
 static inline bool ckpt_vma_is_shadow_stack(struct vm_area_struct *vma)
 {
 #if CKPT_KERNEL_BEFORE(6, 6)
