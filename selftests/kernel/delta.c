@@ -325,6 +325,7 @@ TEST_F_TIMEOUT(delta, of_every_change_is_what_the_program_has, 3600)
 /* ---- what deltas are and are not taken of ---- */
 
 #define FEW	1024
+#define SOME	(64 * PAGE)
 
 struct touched {
 	char *small, *huge;
@@ -449,6 +450,7 @@ static unsigned int pages_of_kind(int fd, const void *mem, size_t len, unsigned 
 TEST_F(tracked, delta_holds_the_pages_that_were_written_and_hardly_more)
 {
 	struct touched *t = self->t;
+	unsigned int held, i;
 	int fd;
 
 	generation_of(self->target.pid, 0, 1, CKPT_FULL_ASKED);
@@ -456,10 +458,15 @@ TEST_F(tracked, delta_holds_the_pages_that_were_written_and_hardly_more)
 	t->step = 7;
 	target_next(&self->target);
 	fd = snap_tracked(self->target.pid, 1, CKPT_FULL_NO);
-	EXPECT_EQ(100, pages_of_kind(fd, t->small, FEW * PAGE, CKPT_RUN_DATA));
-	EXPECT_EQ(FEW - 100, pages_of_kind(fd, t->small, FEW * PAGE, CKPT_RUN_PARENT));
+	/* New pages are in a processor's list for a while, which holds them. */
+	held = pages_of_kind(fd, t->small, FEW * PAGE, CKPT_RUN_DATA);
+	EXPECT_LE(100, held);
+	EXPECT_EQ(FEW - held, pages_of_kind(fd, t->small, FEW * PAGE, CKPT_RUN_PARENT));
+	EXPECT_LE(100, pages_of_kind(fd, t->huge, HUGE, CKPT_RUN_DATA));
 	EXPECT_GE(100 + HUGE / PAGE + 64, pages_of_kind(fd, 0, ~PAGE, CKPT_RUN_DATA));
-	EXPECT_EQ(-ENODATA, read_at(fd, t->small + PAGE, &(char){ 0 }, 1));
+	for (i = 0; i < FEW; i++)
+		if (kind_at(fd, t->small + i * PAGE) == CKPT_RUN_PARENT)
+			ASSERT_EQ(-ENODATA, read_at(fd, t->small + i * PAGE, &(char){ 0 }, 1));
 	close(fd);
 }
 
@@ -511,7 +518,7 @@ TEST_F(tracked, delta_is_of_the_generation_that_was_committed_last)
 	target_next(&self->target);
 	close(snap_tracked(pid, 4, CKPT_FULL_NO));
 	fd = snap_tracked(pid, 4, CKPT_FULL_NO);
-	EXPECT_EQ(10, pages_of_kind(fd, self->t->small, FEW * PAGE, CKPT_RUN_DATA));
+	EXPECT_LE(10, pages_of_kind(fd, self->t->small, FEW * PAGE, CKPT_RUN_DATA));
 	close(fd);
 	close(snap_ready(pid, 0));
 	generation_of(pid, 4, 5, CKPT_FULL_NO);
@@ -614,6 +621,44 @@ TEST_F(tracked, writer_that_slept_while_he_asked_is_heard)
 	munmap(a.mem, HUGE);
 }
 
+/* ---- what is not in every generation ---- */
+
+static void sometimes_watched(struct target *me, void *arg)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { (unsigned long)arg, SOME }, .mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = must(syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK));
+
+	fill(arg, SOME, 1);
+	must(ioctl(fd, UFFDIO_API, &api));
+	target_step(me);
+	must(ioctl(fd, UFFDIO_REGISTER, &reg));
+	target_step(me);
+	must(ioctl(fd, UFFDIO_UNREGISTER, &reg.range));
+	target_step(me);
+}
+
+TEST_F(tracked, page_that_the_parent_does_not_have_is_in_the_delta)
+{
+	char *mem = aligned_memory(HUGE);
+	struct target t;
+	int fd;
+
+	advise_huge(mem, HUGE, MADV_NOHUGEPAGE);
+	target_begin(&t, sometimes_watched, mem);
+	generation_of(t.pid, 0, 1, CKPT_FULL_ASKED);
+	target_next(&t);
+	generation_of(t.pid, 1, 2, CKPT_FULL_NO);
+	target_next(&t);
+	fd = snap_tracked(t.pid, 2, CKPT_FULL_NO);
+	EXPECT_TRUE(holds_pattern(fd, mem, SOME, 1));
+	close(fd);
+	target_kill(&t);
+	munmap(mem, HUGE);
+}
+
 /* ---- what reclaim knows of a page ---- */
 
 struct shared_page {
@@ -621,8 +666,6 @@ struct shared_page {
 	char group[64];
 	bool kept;
 };
-
-#define SOME	(64 * PAGE)
 
 static void parent_of_a_waster(struct target *me, void *arg)
 {
