@@ -6,13 +6,14 @@
  *
  * Three kinds of file descriptor
  * ------------------------------
- * device    open("/dev/ckpt").  CKPT_QUERY, CKPT_ATTACH, CKPT_SNAP.
+ * device    open("/dev/ckpt").  CKPT_QUERY, CKPT_ATTACH, CKPT_SNAP,
+ *           CKPT_UNTRACK.
  * session   made by CKPT_ATTACH; names one target process.  CKPT_FREEZE,
  *           CKPT_THAW, CKPT_STATE, CKPT_SNAPSHOT.  Its last close thaws the
  *           target, always, also when the owner is killed.
  * snapshot  made by CKPT_SNAPSHOT or CKPT_SNAP; holds one address space and
  *           the state of its process as they were at one instant.  CKPT_MAP,
- *           CKPT_BARRIER, CKPT_STATS, CKPT_SNAPSHOT_STATE, and:
+ *           CKPT_BARRIER, CKPT_STATS, CKPT_SNAPSHOT_STATE, CKPT_COMMIT, and:
  *             pread(fd, buf, len, address)   bytes of page contents held here;
  *                       whole pages of kind CKPT_RUN_DATA only.  A read that
  *                       begins elsewhere fails with ENODATA, one that reaches
