@@ -70,11 +70,11 @@ class XXH128(ctypes.Structure):
     _fields_ = [("low64", ctypes.c_uint64), ("high64", ctypes.c_uint64)]
 
 
-def xxh3_128(data):
+def xxh3_128(data, seed=0):
     lib = ctypes.CDLL("libxxhash.so.0")
-    lib.XXH3_128bits.restype = XXH128
-    lib.XXH3_128bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
-    h = lib.XXH3_128bits(data, len(data))
+    lib.XXH3_128bits_withSeed.restype = XXH128
+    lib.XXH3_128bits_withSeed.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint64]
+    h = lib.XXH3_128bits_withSeed(data, len(data), seed)
     return h.high64.to_bytes(8, "big") + h.low64.to_bytes(8, "big")
 
 
@@ -123,7 +123,7 @@ def check_file(tap, tables, data):
     tap.check("header_says_what_was_written",
               (head["version"], head["page_size"], head["generation"], head["parent_generation"],
                head["pid"], head["comm"], head["job"], head["incompat"], head["compat"]) ==
-              (1, PAGE, 2, 1, 4711, "sixteen-bytes-xx", "small", 1, 0), head)
+              (1, PAGE, 2, 1, 4711, "sixteen-bytes-xx", "small", 1, 1), head)
     tap.check("header_checksum", head["hash"] == xxh3_128(data[:496]))
     table_at = trail["table_offset"]
     table_end = table_at + trail["sections"] * entry_layout.size
@@ -149,7 +149,7 @@ def check_file(tap, tables, data):
     return head, trail, entries
 
 
-def check_pages(tap, tables, data, entry):
+def check_pages(tap, tables, data, entry, seed):
     """Content by address of one PAGES section: bytes, or what is told instead."""
     base, end = entry["offset"], entry["offset"] + entry["size"]
     foot = tables["footer"].read(data, end - tables["footer"].size)
@@ -168,6 +168,9 @@ def check_pages(tap, tables, data, entry):
         good &= frame["raw_size"] <= foot["frame_pages"] * PAGE
         frames.append(stored if frame["codec"] == 0 else unzstd(stored, frame["raw_size"]))
         at = align8(at + frame["stored_size"])
+        for n in range(0, frame["raw_size"], PAGE):
+            good &= data[base + at:base + at + 16] == xxh3_128(frames[-1][n:n + PAGE], seed)
+            at += 16
     good &= at == foot["frames_offset"]
     memory, count = {}, {1: 0, 2: 0, 3: 0, 4: 0}
     for i in range(foot["runs"]):
@@ -209,6 +212,8 @@ def main():
     tap.check("the_parent_is_named_by_id_and_digest",
               head["parent_id"] == tables["header"].read(parent, 0)["id"] and
               head["parent_digest"] == parent[-16:])
+    tap.check("the_seed_of_digests_is_the_parents", head["digest_seed"] != 0 and
+              head["digest_seed"] == tables["header"].read(parent, 0)["digest_seed"])
     tap.check("sections_are_those_written",
               [(e["kind"], e["owner"], e["sub"]) for e in entries] ==
               [(1, 4711, 0), (2, 4711, 0), (2, 4712, 0), (3, 0, 1)])
@@ -217,7 +222,7 @@ def main():
     body = entries[3]["offset"] + tables["section_header"].size
     tap.check("meta_is_verbatim",
               data[body:body + entries[3]["body_size"]] == b'{"pause_ns": 1}')
-    memory = check_pages(tap, tables, data, entries[1])
+    memory = check_pages(tap, tables, data, entries[1], head["digest_seed"])
     noise = memory.pop(0x40000, b"")
     want = {0x10000: text_page(1), 0x11000: text_page(2), 0x50000: "gone"}
     want |= {0x20000 + n * PAGE: bytes(PAGE) for n in range(3)}
@@ -225,7 +230,7 @@ def main():
     tap.check("memory_is_what_was_written", memory == want and len(noise) == PAGE and
               len(set(noise)) > 200)
     tap.check("an_empty_address_space_is_empty",
-              check_pages(tap, tables, data, entries[2]) == {})
+              check_pages(tap, tables, data, entries[2], head["digest_seed"]) == {})
     print(f"1..{tap.count}")
     return 1 if tap.failed else 0
 

@@ -280,8 +280,10 @@ static void the_frames_are_checked(void)
 	FORGED("impossible frame", f.frames[0].raw_size = 0);
 	FORGED("run leaves its frame", f.frames[0].raw_size = PAGE);		/* the run then leaves it */
 	FORGED("impossible frame", f.frames[0].raw_size += 8);
-	FORGED("does not decompress", f.frames[0].raw_size = 4 * PAGE; f.footer->frame_pages = 4);
-	FORGED("does not decompress", f.frames[0].raw_size = IMAGE_FRAME_MAX;
+	FORGED("frame out of place", f.frames[0].raw_size = 4 * PAGE; f.footer->frame_pages = 4);
+	FORGED("does not decompress", f.header->compat = 0; f.frames[0].raw_size = 4 * PAGE;
+		  f.footer->frame_pages = 4);
+	FORGED("does not decompress", f.header->compat = 0; f.frames[0].raw_size = IMAGE_FRAME_MAX;
 			 f.footer->frame_pages = IMAGE_FRAME_MAX / PAGE);
 	FORGED("impossible frame", f.frames[0].raw_size = 1u << 31);
 	FORGED("frame of unknown coding", f.frames[0].codec = 2);

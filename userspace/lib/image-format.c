@@ -72,16 +72,32 @@ void image_info_from_disk(const struct image_header_disk *h, const struct image_
 	i->generation = h->generation;
 	i->parent_generation = h->parent_generation;
 	i->created_ns = h->created_ns;
+	i->digest_seed = h->digest_seed;
 	i->file_size = t->file_size;
 	i->sections = t->sections;
 	memcpy(i->id, h->id, sizeof(i->id));
 	memcpy(i->parent_id, h->parent_id, sizeof(i->parent_id));
 	memcpy(i->parent_digest, h->parent_digest, sizeof(i->parent_digest));
+	memcpy(i->replaced_digest, h->replaced_digest, sizeof(i->replaced_digest));
 	memcpy(i->digest, t->digest, sizeof(i->digest));
 	memcpy(i->comm, h->comm, sizeof(h->comm));
 	memcpy(i->job, h->job, sizeof(i->job));
 	memcpy(i->hostname, h->hostname, sizeof(i->hostname));
 	memcpy(i->kernel, h->kernel, sizeof(i->kernel));
+}
+
+bool image_info_has_digests(const struct image_info *info)
+{
+	return info->compat & IMAGE_COMPAT_DIGESTS;
+}
+
+void image_page_digest(const void *page, uint32_t page_size, uint64_t seed,
+		       uint8_t ret_digest[IMAGE_HASH_SIZE])
+{
+	XXH128_canonical_t canonical;
+
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits_withSeed(page, page_size, seed));
+	memcpy(ret_digest, canonical.digest, IMAGE_HASH_SIZE);
 }
 
 bool image_info_is_delta(const struct image_info *info)

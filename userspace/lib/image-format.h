@@ -39,6 +39,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "images are little-end
 #define IMAGE_INCOMPAT_DELTA	(1ull << 0)	/* names a parent, holds only what changed */
 #define IMAGE_INCOMPAT_KNOWN	IMAGE_INCOMPAT_DELTA
 
+/* Compatible features: a reader may go on without. */
+#define IMAGE_COMPAT_DIGESTS	(1ull << 0)	/* digests of its pages behind each frame */
+
 struct image_header_disk {
 	uint8_t		magic[8];
 	uint32_t	version;
@@ -59,7 +62,9 @@ struct image_header_disk {
 	char		job[IMAGE_TEXT];
 	char		hostname[IMAGE_TEXT];
 	char		kernel[IMAGE_TEXT];
-	uint8_t		reserved[144];
+	uint64_t	digest_seed;
+	uint8_t		replaced_digest[IMAGE_HASH_SIZE];
+	uint8_t		reserved[120];
 	uint8_t		hash[IMAGE_HASH_SIZE];	/* of all bytes before it */
 };
 
@@ -164,7 +169,9 @@ IMAGE_AT(image_header_disk, comm, 120);
 IMAGE_AT(image_header_disk, job, 136);
 IMAGE_AT(image_header_disk, hostname, 208);
 IMAGE_AT(image_header_disk, kernel, 280);
-IMAGE_AT(image_header_disk, reserved, 352);
+IMAGE_AT(image_header_disk, digest_seed, 352);
+IMAGE_AT(image_header_disk, replaced_digest, 360);
+IMAGE_AT(image_header_disk, reserved, 376);
 IMAGE_AT(image_header_disk, hash, 496);
 IMAGE_SIZE(image_header_disk, 512);
 

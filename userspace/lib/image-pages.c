@@ -66,6 +66,13 @@ static const char *bad_frame(const struct image_pages *p, const struct image_fra
 	    f->codec != IMAGE_CODEC_ZSTD || !f->stored_size || f->stored_size >= f->raw_size)
 		return "frame of unknown coding";
 	*at = f->offset + f->stored_size;
+	if (!image_info_has_digests(&p->img->info))
+		return NULL;
+	*at = image_frame_end(f);
+	if (*at > foot->frames_offset ||
+	    f->raw_size / page_size * IMAGE_HASH_SIZE > foot->frames_offset - *at)
+		return "no room for digests";
+	*at += f->raw_size / page_size * IMAGE_HASH_SIZE;
 	return NULL;
 }
 
@@ -237,11 +244,10 @@ void image_pages_close(struct image_pages *p)
 {
 	if (!p)
 		return;
-	for (int i = 0; i < IMAGE_CACHED_FRAMES; i++)
-		free(p->cache[i].data);
+	image_pages_trim(p);
 	buf_free(&p->frames);
 	buf_free(&p->runs);
-	buf_free(&p->stored);
+	buf_free(&p->digests);
 	ZSTD_freeDCtx(p->zstd);
 	free(p);
 }
@@ -365,6 +371,39 @@ int image_pages_load_frame(struct image_pages *p, uint32_t i, struct ckpt_err *e
 		c->valid = true;
 	}
 	*ret_data = c->data;
+	return 0;
+}
+
+void image_pages_trim(struct image_pages *p)
+{
+	for (int i = 0; i < IMAGE_CACHED_FRAMES; i++)
+		free(p->cache[i].data);
+	memset(p->cache, 0, sizeof(p->cache));
+	buf_free(&p->stored);
+}
+
+int image_pages_digest(struct image_pages *p, uint32_t frame, uint32_t page, struct ckpt_err *err,
+		       uint8_t ret_digest[IMAGE_HASH_SIZE])
+{
+	const struct image_frame_disk *f = pages_frame(p, frame);
+	size_t size = f->raw_size / p->img->info.page_size * IMAGE_HASH_SIZE;
+	int ret;
+
+	if (!image_info_has_digests(&p->img->info))
+		return ckpt_err_set(err, ENODATA, "%s: has no digests", p->img->label);
+	if (!p->digests.len || p->digests_of != frame) {
+		p->digests.len = 0;
+		ret = buf_reserve(&p->digests, size);
+		if (ret)
+			return ckpt_err_sys(err, ret, "%s: digests", p->img->label);
+		ret = image_read(p->img, p->offset + image_frame_end(f), p->digests.data, size,
+				 "digests", err);
+		if (ret)
+			return ret;
+		p->digests.len = size;
+		p->digests_of = frame;
+	}
+	memcpy(ret_digest, p->digests.data + (size_t)page * IMAGE_HASH_SIZE, IMAGE_HASH_SIZE);
 	return 0;
 }
 

@@ -36,6 +36,8 @@ struct image_pages {
 	uint64_t		clock;
 	struct cached_frame	cache[IMAGE_CACHED_FRAMES];
 	struct buf		stored;		/* a frame's bytes as they are in the file */
+	struct buf		digests;	/* of one frame's pages */
+	uint32_t		digests_of;	/* which; valid unless digests is empty */
 	struct ZSTD_DCtx_s	*zstd;
 };
 
@@ -68,6 +70,12 @@ int image_read(struct image *img, uint64_t off, void *p, size_t n, const char *w
 
 /* The section header of @section agrees with its table entry. */
 int image_check_section_header(struct image *img, uint32_t section, struct ckpt_err *err);
+
+/* Offset behind frame @f and its padding, from the section header: there digests begin. */
+static inline uint64_t image_frame_end(const struct image_frame_disk *f)
+{
+	return (f->offset + f->stored_size + IMAGE_ALIGN - 1) & ~(uint64_t)(IMAGE_ALIGN - 1);
+}
 
 /* Load frame @i into the cache, checked. */
 int image_pages_load_frame(struct image_pages *pages, uint32_t i, struct ckpt_err *err,

@@ -94,24 +94,56 @@ static void frame_range(const struct image_pages *p, uint32_t i, struct image_da
 	}
 }
 
+/* A digest that is not its page's would let a later delta pass over a change. */
+static int verify_digests(struct image_pages *p, uint32_t i, const unsigned char *data,
+			  struct ckpt_err *err)
+{
+	const struct image_info *info = &p->img->info;
+	uint32_t n = pages_frame(p, i)->raw_size / info->page_size;
+	uint8_t have[IMAGE_HASH_SIZE], want[IMAGE_HASH_SIZE];
+
+	for (uint32_t k = 0; image_info_has_digests(info) && k < n; k++) {
+		int ret = image_pages_digest(p, i, k, err, have);
+
+		if (ret)
+			return ret;
+		image_page_digest(data + (size_t)k * info->page_size, info->page_size,
+				  info->digest_seed, want);
+		if (memcmp(have, want, sizeof(have)))
+			return ckpt_err_set(err, EBADMSG, "frame %u: digest of page %u", i, k);
+	}
+	return 0;
+}
+
+/* Where damage to frame @i lies: its bytes, or the digests behind them. */
+static void place_damage(const struct image_pages *p, uint32_t i, bool digests,
+			 struct image_damage *d)
+{
+	const struct image_frame_disk *f = pages_frame(p, i);
+
+	d->is_frame = true;
+	d->frame = i;
+	d->offset = p->offset + (digests ? image_frame_end(f) : f->offset);
+	d->size = digests ? f->raw_size / p->img->info.page_size * IMAGE_HASH_SIZE : f->stored_size;
+	frame_range(p, i, d);
+}
+
 static int verify_frames(struct verify *v, struct image_pages *p)
 {
 	for (uint32_t i = 0; i < p->stats.frames; i++) {
 		struct ckpt_err why = CKPT_ERR_INIT;
 		const unsigned char *data;
 		struct image_damage d;
-		int ret = image_pages_load_frame(p, i, &why, &data);
+		int frame = image_pages_load_frame(p, i, &why, &data);
+		int ret = frame ? frame : verify_digests(p, i, data, &why);
 
 		if (!ret)
 			continue;
 		if (ret != -EBADMSG)
 			return ckpt_err_set(v->err, ret, "%s", why.text);
-		d = new_damage(v, "page frame: its memory cannot be restored");
-		d.is_frame = true;
-		d.frame = i;
-		d.offset = p->offset + pages_frame(p, i)->offset;
-		d.size = pages_frame(p, i)->stored_size;
-		frame_range(p, i, &d);
+		d = new_damage(v, frame ? "page frame: its memory cannot be restored" :
+			       "digests of a page frame: nothing may be built on this image");
+		place_damage(p, i, !frame, &d);
 		report(v, &d);
 	}
 	return 0;

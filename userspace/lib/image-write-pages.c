@@ -3,7 +3,7 @@
  * image-write-pages.c - writes PAGES sections.
  *
  * Pages with content collect in one raw buffer; when it holds a frame it is compressed and
- * written, and only its entry in the frame table stays in memory.  A run never crosses a frame, so
+ * written, the digests of its pages behind it, and only its entry in the frame table stays in memory.  A run never crosses a frame, so
  * it names one frame and a page in it.  Neighbouring runs of one kind are joined as they come.
  */
 #include <errno.h>
@@ -23,6 +23,7 @@ void pages_writer_free(struct pages_writer *p)
 	free(p->packed);
 	buf_free(&p->frames);
 	buf_free(&p->runs);
+	buf_free(&p->digests);
 }
 
 static int pages_writer_alloc(struct image_writer *w)
@@ -59,6 +60,7 @@ int image_writer_begin_pages(struct image_writer *w, uint32_t owner, struct ckpt
 	p->raw_len = 0;
 	p->frames.len = 0;
 	p->runs.len = 0;
+	p->digests.len = 0;
 	p->next_addr = 0;
 	p->full = false;
 	memset(&p->stats, 0, sizeof(p->stats));
@@ -102,6 +104,9 @@ static int flush_frame(struct image_writer *w, struct ckpt_err *err)
 	ret = writer_emit(w, stored, frame.stored_size, err);
 	if (!ret)
 		ret = writer_pad(w, err);
+	if (!ret)
+		ret = writer_emit(w, p->digests.data, p->digests.len, err);
+	p->digests.len = 0;
 	return ret;
 }
 
@@ -169,6 +174,16 @@ static int claim_range(struct image_writer *w, uint64_t addr, uint64_t npages,
 	return 0;
 }
 
+static int put_digest(struct image_writer *w, const void *page, struct ckpt_err *err)
+{
+	uint8_t digest[IMAGE_HASH_SIZE];
+	int ret;
+
+	image_page_digest(page, w->page_size, w->header.digest_seed, digest);
+	ret = buf_append(&w->pages.digests, digest, sizeof(digest));
+	return ret ? writer_fail(w, ckpt_err_sys(err, ret, "%s: digests", w->label)) : 0;
+}
+
 static int put_data_page(struct image_writer *w, uint64_t addr, const void *page,
 			 struct ckpt_err *err)
 {
@@ -179,8 +194,13 @@ static int put_data_page(struct image_writer *w, uint64_t addr, const void *page
 		.kind = IMAGE_RUN_DATA,
 	};
 
+	int ret;
+
 	if (p->stats.frames >= UINT32_MAX)
 		return writer_fail(w, ckpt_err_set(err, EFBIG, "%s: too many frames", w->label));
+	ret = put_digest(w, page, err);
+	if (ret)
+		return ret;
 	run.frame = p->stats.frames;
 	run.page = p->raw_len / w->page_size;
 	memcpy(p->raw + p->raw_len, page, w->page_size);

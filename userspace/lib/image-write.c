@@ -184,6 +184,32 @@ static int fill_parent(struct image_header_disk *h, const struct image_info *par
 	return 0;
 }
 
+/*
+ * Deltas inherit the seed, so that digests can be compared along a chain.  It is random, so that
+ * no one can prepare two pages for a program that look the same to us.
+ */
+static int fill_seed(struct image_header_disk *h, const struct image_params *p)
+{
+	const struct image_info *from = p->parent ? p->parent : p->replaces;
+
+	h->compat |= IMAGE_COMPAT_DIGESTS;
+	if (from && image_info_has_digests(from))
+		h->digest_seed = from->digest_seed;
+	else if (getrandom(&h->digest_seed, sizeof(h->digest_seed), 0) != sizeof(h->digest_seed))
+		return -EIO;
+	return 0;
+}
+
+static void keep_identity(struct image_header_disk *h, const struct image_info *old)
+{
+	memcpy(h->id, old->id, sizeof(h->id));
+	memcpy(h->replaced_digest, old->digest, sizeof(h->replaced_digest));
+	h->machine = old->machine;
+	h->created_ns = old->created_ns;
+	memcpy(h->hostname, old->hostname, sizeof(h->hostname));
+	memcpy(h->kernel, old->kernel, sizeof(h->kernel));
+}
+
 static int fill_identity(struct image_header_disk *h)
 {
 	static const uint8_t none[IMAGE_ID_SIZE];
@@ -223,7 +249,12 @@ static int fill_header(struct image_writer *w, const struct image_params *p, str
 		return ckpt_err_set(err, ret, "%s: generation %llu (pages of %u) is no parent for it",
 				    w->label, (unsigned long long)p->parent->generation,
 				    p->parent->page_size);
-	ret = fill_identity(h);
+	if (p->replaces)
+		keep_identity(h, p->replaces);
+	else
+		ret = fill_identity(h);
+	if (!ret)
+		ret = fill_seed(h, p);
 	if (ret)
 		return ckpt_err_sys(err, ret, "%s: identity of a new image", w->label);
 	util_hash(h, offsetof(struct image_header_disk, hash), h->hash);
@@ -236,8 +267,8 @@ static int check_params(struct image_writer *w, const struct image_params *p, st
 	w->frame_size = p->frame_size ? p->frame_size : DEFAULT_FRAME;
 	w->level = p->level ? p->level : DEFAULT_LEVEL;
 
-	if (!p->generation || !p->job)
-		return ckpt_err_set(err, EINVAL, "%s: no job name or generation", w->label);
+	if (!p->generation || !p->job || (p->parent && p->replaces))
+		return ckpt_err_set(err, EINVAL, "%s: no job name or generation, or a parent for what replaces one", w->label);
 	if (w->page_size < IMAGE_PAGE_MIN || w->page_size > IMAGE_PAGE_MAX ||
 	    w->page_size & (w->page_size - 1))
 		return ckpt_err_set(err, EINVAL, "%s: page size %u", w->label, w->page_size);

@@ -22,6 +22,7 @@ struct pages_writer {
 	size_t		raw_len;
 	struct buf	frames;		/* struct image_frame_disk */
 	struct buf	runs;		/* struct image_run_disk */
+	struct buf	digests;	/* of the pages in raw */
 	uint64_t	next_addr;	/* runs may begin here or above */
 	bool		full;		/* a run ended at the very top of the address space */
 	struct image_pages_stats stats;

@@ -62,6 +62,8 @@ struct image_info {
 	uint8_t		parent_id[IMAGE_ID_SIZE];	/* zeros: full image */
 	uint8_t		parent_digest[IMAGE_HASH_SIZE];
 	uint8_t		digest[IMAGE_HASH_SIZE];	/* commits to every byte of the file */
+	uint8_t		replaced_digest[IMAGE_HASH_SIZE]; /* of the delta it stands for; or zeros */
+	uint64_t	digest_seed;
 	char		comm[IMAGE_COMM + 1];
 	char		job[IMAGE_TEXT];
 	char		hostname[IMAGE_TEXT];
@@ -69,6 +71,11 @@ struct image_info {
 };
 
 bool image_info_is_delta(const struct image_info *info);
+bool image_info_has_digests(const struct image_info *info);
+
+/* What an image keeps of each of its pages, to tell later whether one has changed: seeded XXH3-128. */
+void image_page_digest(const void *page, uint32_t page_size, uint64_t seed,
+		       uint8_t ret_digest[IMAGE_HASH_SIZE]);
 
 /* -------------------------------------------------------------------------------- writing */
 
@@ -79,6 +86,7 @@ struct image_params {
 	const char	*job;
 	uint64_t	generation;	/* 1 or more */
 	const struct image_info *parent; /* NULL: full image */
+	const struct image_info *replaces; /* a delta that is folded with its parents: keep its identity */
 	uint32_t	pid;
 	const char	*comm;
 	uint32_t	page_size;	/* 0: the machine's */
@@ -100,6 +108,9 @@ struct image_pages_stats {
 /*
  * Begin an image at the (empty) file's start.  Only write() is used on @fd, front to back, so it
  * may be a pipe.  Memory: two frames, zstd's own, 32 bytes a run and 40 a frame.
+ *
+ * With @replaces the image is full and stands for that one: same identity, generation, time and
+ * machine, so that what names it as parent goes on to find it.
  *
  * After any failure the writer is dead: each later call fails with the same code and the file is
  * no image.  Durability is the caller's (see store.h).
@@ -201,6 +212,16 @@ uint64_t image_pages_find(const struct image_pages *pages, uint64_t addr);
  */
 int image_pages_borrow(struct image_pages *pages, uint64_t i, struct ckpt_err *err,
 		       const void **ret_data);
+
+/*
+ * Digest of page @page of frame @frame, from the file; of images that have them.  Not held against
+ * a checksum: one that is damaged says that the page has changed, no more.
+ */
+int image_pages_digest(struct image_pages *pages, uint32_t frame, uint32_t page,
+		       struct ckpt_err *err, uint8_t ret_digest[IMAGE_HASH_SIZE]);
+
+/* Give back the memory of frames that were read. */
+void image_pages_trim(struct image_pages *pages);
 
 /*
  * Copy @npages pages from @addr; they may span runs, of DATA and ZERO only: -ENODATA for pages
