@@ -37,17 +37,6 @@
 #define STATE_PER_THREAD	(8 << 10)
 #define STATE_BASE		(256 << 10)
 
-/* A target that cannot be tracked is taken whole. */
-static void track(struct ckpt_picture *picture, struct mm_struct *mm)
-{
-	struct ckpt_track *track;
-
-	if (ckpt_track_get(mm, &track))
-		picture->full = CKPT_FULL_WATCH;
-	else
-		ckpt_picture_track(picture, track);
-}
-
 /**
  * ckpt_capture_prepare - do before the pause what can be done before
  * @picture: new
@@ -63,7 +52,7 @@ int ckpt_capture_prepare(struct ckpt_picture *picture, struct task_struct *leade
 	if (!mm)
 		return ckpt_because(why, CKPT_REASON_EXITED, 0, -ESRCH);
 	if (picture->flags & CKPT_SNAPSHOT_TRACK)
-		track(picture, mm);
+		ckpt_picture_track(picture, mm);
 	ret = ckpt_arm_prepare(mm, &picture->pages, why, &picture->arm);
 	if (!ret)
 		ret = ckpt_records_reserve(&picture->records, STATE_BASE + (size_t)STATE_PER_THREAD *

@@ -42,9 +42,15 @@ struct ckpt_picture *ckpt_picture_new(u32 flags)
 	return picture;
 }
 
-/* The target is tracked. The picture takes over the caller's use of @track. */
-void ckpt_picture_track(struct ckpt_picture *picture, struct ckpt_track *track)
+/* Track the target, whose memory is @mm. One that cannot be tracked is taken whole. */
+void ckpt_picture_track(struct ckpt_picture *picture, struct mm_struct *mm)
 {
+	struct ckpt_track *track;
+
+	if (ckpt_track_get(mm, &track)) {
+		picture->full = CKPT_FULL_WATCH;
+		return;
+	}
 	picture->track = track;
 	picture->full = ckpt_track_begin(track, picture, picture->parent);
 	picture->pending = picture->full != CKPT_FULL_PENDING;

@@ -67,7 +67,7 @@ struct ckpt_picture *ckpt_picture_new(u32 flags);
 bool ckpt_picture_tryget(struct ckpt_picture *picture);
 void ckpt_picture_put(struct ckpt_picture *picture);
 u64 ckpt_picture_cancel(struct ckpt_picture *picture);
-void ckpt_picture_track(struct ckpt_picture *picture, struct ckpt_track *track);
+void ckpt_picture_track(struct ckpt_picture *picture, struct mm_struct *mm);
 void ckpt_picture_untrack(struct ckpt_picture *picture, enum ckpt_full full);
 int ckpt_picture_commit(struct ckpt_picture *picture, const u8 *id, bool pin);
 int ckpt_picture_publish(struct ckpt_picture *picture, struct mm_struct *mm);

@@ -194,16 +194,13 @@ static int do_state(struct ckpt_call *call)
 	return ret;
 }
 
-/* One more use of the session's tracker is the picture's. */
-static void picture_track(struct ckpt_picture *picture, struct ckpt_session *session)
+/* A tracker that could not be had at the freeze is not tried again: by now it would know too little. */
+static void track_picture(struct ckpt_picture *picture, struct ckpt_session *session)
 {
-	struct mm_struct *mm = ckpt_frozen_mm(session->frozen);
-	struct ckpt_track *track;
-
-	if (!session->track || ckpt_track_get(mm, &track))
-		picture->full = CKPT_FULL_WATCH;
+	if (session->track)
+		ckpt_picture_track(picture, ckpt_frozen_mm(session->frozen));
 	else
-		ckpt_picture_track(picture, track);
+		picture->full = CKPT_FULL_WATCH;
 }
 
 static int do_snapshot(struct ckpt_call *call)
@@ -230,7 +227,7 @@ static int do_snapshot(struct ckpt_call *call)
 	ret = -EINVAL;
 	if (session->frozen) {
 		if (cmd->flags & CKPT_SNAPSHOT_TRACK)
-			picture_track(picture, session);
+			track_picture(picture, session);
 		ret = ckpt_capture(picture, session->frozen, &session->ids, &why);
 	}
 	mutex_unlock(&session->lock);
