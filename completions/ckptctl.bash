@@ -15,7 +15,7 @@ _ckptctl_refs() {
 _ckptctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
 	local common="--store --json --verbose --quiet --help --version"
-	local verbs="snap restore list show verify rm gc check"
+	local verbs="snap restore list show verify rm gc compact diff check"
 
 	COMPREPLY=()
 	# A reference has an @ in it; it is one word.
@@ -32,14 +32,15 @@ _ckptctl() {
 		return ;;
 	esac
 	case $verb:$cur in
-	snap:-*) COMPREPLY=($(compgen -W "--kill --name --timeout --level --tree $common" -- "$cur")) ;;
+	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --level --tree $common" -- "$cur")) ;;
 	snap:*) COMPREPLY=($(compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$cur")) ;;
 	restore:-*) COMPREPLY=($(compgen -W "--detach --fd --remap $common" -- "$cur")) ;;
 	verify:-* | rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;
 	gc:-*) COMPREPLY=($(compgen -W "--keep $common" -- "$cur")) ;;
+	compact:-*) COMPREPLY=($(compgen -W "--level $common" -- "$cur")) ;;
 	*:-*) COMPREPLY=($(compgen -W "$common" -- "$cur")) ;;
-	restore:*/* | show:*/* | verify:*/*) COMPREPLY=($(compgen -f -- "$cur")) ;;
-	restore:* | show:* | verify:* | rm:* | list:* | gc:*)
+	restore:*/* | show:*/* | verify:*/* | diff:*/*) COMPREPLY=($(compgen -f -- "$cur")) ;;
+	restore:* | show:* | verify:* | rm:* | list:* | gc:* | compact:* | diff:*)
 		COMPREPLY=($(compgen -W "$(_ckptctl_refs)" -- "$cur")) ;;
 	esac
 }

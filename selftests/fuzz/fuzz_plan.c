@@ -28,7 +28,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "image.h"
+#include "chain.h"
 #include "remote-queue.h"
 #include "restore-files.h"
 
@@ -520,29 +520,43 @@ int image_load(struct image *img, uint32_t section, struct ckpt_err *err, void *
 	return 0;
 }
 
-void image_pages_get_stats(const struct image_pages *pages, struct image_pages_stats *ret_stats)
+size_t chain_spans(const struct chain *chain)
 {
-	*ret_stats = (struct image_pages_stats){ .runs = plan.rs->m->nr_vmas, .data_pages = 1 };
+	return plan.rs->m->nr_vmas;
+}
+
+size_t chain_by_member(const struct chain *chain, size_t k)
+{
+	return k;
+}
+
+uint64_t chain_pages(const struct chain *chain, enum image_run_kind kind)
+{
+	return 1;
+}
+
+void chain_trim(struct chain *chain, size_t member)
+{
 }
 
 /* The mapping's last pages, and with OPT_STRAY what comes behind. */
-void image_pages_get_run(const struct image_pages *pages, uint64_t i, struct image_run *ret_run)
+void chain_get_span(const struct chain *chain, size_t i, struct chain_span *ret_span)
 {
 	const struct ckpt_rec_vma *v = &plan.rs->m->vmas[i].rec;
 	uint64_t last = v->end - v->start > RESTORE_PAGE ? 2 : 1;
 	bool stray = plan.head.options & OPT_STRAY;
 
-	*ret_run = (struct image_run){
+	*ret_span = (struct chain_span){
 		.addr = v->end - last * RESTORE_PAGE,
 		.npages = last + stray,
 		.kind = i % 5 == 4 ? IMAGE_RUN_FILE : i % 5 == 3 ? IMAGE_RUN_ZERO : IMAGE_RUN_DATA,
+		.member = i % 3,
 	};
 	if (!stray && (v->flags & (CKPT_VMA_VDSO | CKPT_VMA_SPECIAL)))
-		ret_run->kind = IMAGE_RUN_FILE;
+		ret_span->kind = IMAGE_RUN_FILE;
 }
 
-int image_pages_borrow(struct image_pages *pages, uint64_t i, struct ckpt_err *err,
-		       const void **ret_data)
+int chain_borrow(struct chain *chain, size_t i, struct ckpt_err *err, const void **ret_data)
 {
 	*ret_data = content;
 	return fails() ? ckpt_err_set(err, -EBADMSG, "a page") : 0;

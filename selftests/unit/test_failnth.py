@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # ckpt-run: timeout=600
 """What ckptctl does on a store, with its n-th read, fsync, malloc, open ... failing."""
+import json
 import os
 import re
 import shutil
@@ -90,17 +91,47 @@ class Remover(failnth.Verb):
         failnth.swept(self.store)
 
 
-def main(t):
+class Compact(Remover):
+    """Both stay, whatever happens; and nobody can tell by the memory that it has happened."""
+
+    def good(self, got, why):
+        super().good(got, why)
+        self.same_memory()
+        shown = ct.ckptctl("show", "--json", "-o", self.store, "job@2")
+        if json.loads(shown.out)["image"]["delta"]:
+            raise ct.Failed("it is a delta still: %r" % shown)
+
+    def bad(self, got):
+        super().bad(got)
+        self.same_memory()
+
+    def same_memory(self):
+        path = "job/gen-00000002.ckpt"
+        got = ct.ckptctl("diff", "--json", os.path.join(self.master, path),
+                         os.path.join(self.store, path))
+        if got.status or json.loads(got.out)["mappings"]:
+            raise ct.Failed("the memory is another: %r" % got)
+
+
+def make_store(*more):
     store = os.path.join(ct.workdir("store"), "store")
     subprocess.run([os.path.join(ct.TOP, "build/unit/mkstore"), store, SEEDS + "/state/counter",
-                    SEEDS + "/meta/counter"], check=True)
+                    SEEDS + "/meta/counter", *more], check=True)
+    return store
+
+
+def main(t):
+    store, deltas = make_store(), make_store("delta")
     inject = failnth.Injector()
     for verb in (
             Verify("verify", store, "job@1"), Verify("verify --all --json", store),
             List("list", store), List("list --json", store),
             Reader("show -v", store, "job@1"), Reader("show --json", store, "job@1"),
             Remover("rm", store, ["job@2"], "job@1"), Remover("rm --all", store, [], "job", "--all"),
-            Remover("gc", store, ["job@2"], "-k", "1")):
+            Remover("gc", store, ["job@2"], "-k", "1"),
+            Verify("verify", deltas, "job@2"),
+            Reader("diff --json", deltas, "job@1", "job@2"),
+            Compact("compact", deltas, ["job@1", "job@2"], "job@2")):
         failnth.sweep(t, verb, inject, CHANCE)
     inject.sums(t)
 

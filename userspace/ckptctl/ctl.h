@@ -55,7 +55,7 @@ struct verb {
 };
 
 extern const struct verb verb_snap, verb_restore, verb_list, verb_show, verb_verify, verb_rm,
-	verb_gc, verb_check;
+	verb_gc, verb_compact, verb_diff, verb_check;
 
 /* One run of the command. */
 struct ctl {

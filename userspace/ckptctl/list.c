@@ -21,10 +21,11 @@ static int add(const struct store_entry *e, void *arg)
 		      "generation", I(e->generation), "size", I(e->size),
 		      "path", report_text(e->path));
 	if (e->info)
-		more = json_pack("{s:i,s:o,s:I,s:b,s:o,s:o}", "pid", (int)e->info->pid,
+		more = json_pack("{s:i,s:o,s:I,s:b,s:I,s:o,s:o}", "pid", (int)e->info->pid,
 				 "comm", report_text(e->info->comm),
 				 "created_ns", I(e->info->created_ns),
 				 "delta", image_info_is_delta(e->info),
+				 "parent_generation", I(e->info->parent_generation),
 				 "hostname", report_text(e->info->hostname),
 				 "kernel", report_text(e->info->kernel));
 	else
@@ -43,14 +44,16 @@ static void human(const struct ctl *ctl, json_t *report)
 	size_t i;
 
 	if (out_tty() && json_array_size(list))
-		printf("%s%-28s %10s  %-19s %8s  %s%s\n", out_bold(), "REF", "SIZE", "TAKEN", "PID",
-		       "COMMAND", out_plain());
+		printf("%s%-28s %10s  %-5s  %-19s %8s  %s%s\n", out_bold(), "REF", "SIZE", "KIND", "TAKEN",
+		       "PID", "COMMAND", out_plain());
 	json_array_foreach(list, i, o) {
 		printf("%-28s %10s  ", out_get_text(o, "ref"), out_size(out_get(o, "size"), size));
 		if (json_object_get(o, "error"))
 			printf("%s%s%s\n", out_red(), out_get_text(o, "error"), out_plain());
 		else
-			printf("%-19s %8u  %s\n", out_date(out_get(o, "created_ns"), date),
+			printf("%-5s  %-19s %8u  %s\n",
+			       json_is_true(json_object_get(o, "delta")) ? "delta" : "full",
+			       out_date(out_get(o, "created_ns"), date),
 			       (unsigned int)out_get(o, "pid"), out_get_text(o, "comm"));
 	}
 	if (!json_array_size(list))

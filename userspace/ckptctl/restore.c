@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "ctl.h"
-#include "image.h"
+#include "chain.h"
 #include "restore.h"
 #include "store.h"
 
@@ -158,11 +158,12 @@ static int run_detached(struct ctl *ctl, const struct ckpt_restore_opts *o, cons
 	return ctl_report(ctl, made, human);
 }
 
-static int bring_back(struct ctl *ctl, const struct request *q, struct image *image, const char *ref)
+static int bring_back(struct ctl *ctl, const struct request *q, struct chain *chain)
 {
+	const char *ref = chain_ref(chain)->label;
 	struct cuts cuts = { .ctl = ctl, .list = json_array() };
 	struct ckpt_restore_opts o = {
-		.image = image, .fds = q->fds, .nr_fds = q->nr_fds, .paths = q->paths,
+		.chain = chain, .fds = q->fds, .nr_fds = q->nr_fds, .paths = q->paths,
 		.nr_paths = q->nr_paths, .detach = q->detach,
 		/* A bar must not be drawn over what the program prints: only where it is not tied. */
 		.progress = q->detach ? tell : NULL,
@@ -186,20 +187,16 @@ static int bring_back(struct ctl *ctl, const struct request *q, struct image *im
 
 static int open_and_run(struct ctl *ctl, const struct request *q)
 {
-	struct store_ref ref;
 	struct store *store = NULL;
-	struct image *image = NULL;
-	int fd = -1, code;
+	struct chain *chain = NULL;
+	int code;
 
 	if (!(store_ref_is_path(q->ref) ? 0 : store_open(ctl->store, false, &ctl->err, &store)) &&
-	    !store_resolve_to_run(store, q->ref, &ctl->err, &fd, &ref) &&
-	    !image_open(fd, ref.label, &ctl->err, &image))
-		code = bring_back(ctl, q, image, ref.label);
+	    !chain_open(store, q->ref, true, &ctl->err, &chain))
+		code = bring_back(ctl, q, chain);
 	else
 		code = ctl_fail(ctl, NULL);
-	image_close(image);
-	if (fd >= 0)
-		close(fd);
+	chain_close(chain);
 	store_close(store);
 	return code;
 }

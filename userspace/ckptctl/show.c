@@ -40,6 +40,28 @@ static void human_more(json_t *process)
 		       out_get_text(o, "prot"), out_get_text(o, "path"));
 }
 
+static void human_delta(json_t *o)
+{
+	json_t *image = json_object_get(o, "image"), *mem = json_object_get(o, "memory");
+	json_t *delta = json_object_get(json_object_get(o, "snapshot"), "delta");
+	char size[OUT_SMALL];
+
+	if (json_is_true(json_object_get(image, "compacted")))
+		printf("  folded   from a snapshot of changes and what it was built on\n");
+	if (!json_is_true(json_object_get(image, "delta"))) {
+		if (*out_get_text(delta, "why_full"))
+			printf("  full     %s\n", out_get_text(delta, "why_full"));
+		return;
+	}
+	printf("  delta    of generation %" PRIu64 ": %" PRIu64 " pages of data, %" PRIu64 " gone, "
+	       "%s unchanged\n", out_get(image, "parent_generation"), out_get(mem, "data_pages"),
+	       out_get(mem, "gone_pages"),
+	       out_size(out_get(delta, "unchanged") * out_get(image, "page_size"), size));
+	printf("  because  written to %" PRIu64 ", not covered %" PRIu64 ", copied in the pause %"
+	       PRIu64 "; of these the same bytes %" PRIu64 " (pages)\n", out_get(delta, "dirty"),
+	       out_get(delta, "uncovered"), out_get(delta, "copied"), out_get(delta, "same"));
+}
+
 static void human(const struct ctl *ctl, json_t *o)
 {
 	json_t *image = json_object_get(o, "image"), *process = json_object_get(o, "process");
@@ -62,6 +84,7 @@ static void human(const struct ctl *ctl, json_t *o)
 	       json_is_true(json_object_get(image, "delta")) ? "delta" : "full");
 	if (out_get(pause, "total_ns"))
 		printf("  pause    %s\n", out_time(out_get(pause, "total_ns"), b));
+	human_delta(o);
 	human_fds(process);
 	if (ctl->verbose)
 		human_more(process);

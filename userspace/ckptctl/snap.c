@@ -9,10 +9,13 @@
 #include "ctl.h"
 #include "snap.h"
 
-enum { OPT_KILL = CTL_LONG, OPT_TIMEOUT, OPT_LEVEL, OPT_TREE };
+enum { OPT_KILL = CTL_LONG, OPT_FULL, OPT_DELTA, OPT_UNTRACKED, OPT_TIMEOUT, OPT_LEVEL, OPT_TREE };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_KILL, "kill", NULL, "end the process at the snapshot, before it runs on" },
+	{ OPT_FULL, "full", NULL, "save all memory, not only what changed" },
+	{ OPT_DELTA, "delta", NULL, "save what changed since the last one, or fail" },
+	{ OPT_UNTRACKED, "untracked", NULL, "keep no account of what changes from now on" },
 	{ 'n', "name", "NAME", "name of the job (COMMAND-PID)" },
 	{ OPT_TIMEOUT, "timeout", "MS", "give up when it does not stand still so soon" },
 	{ OPT_LEVEL, "level", "N", "zstd level, -7 to 19 (1)" },
@@ -28,7 +31,8 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 
 	return json_pack("{s:b,s:s,s:o,s:i,s:o,s:b,s:I,s:I,s:I,"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
-			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I},s:{s:i,s:I}}",
+			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
+			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:i,s:I}}",
 			 "ok", 1, "ref", r->ref, "path", report_text(r->path), "pid", (int)o->pid,
 			 "comm", report_text(r->info.comm), "killed", o->kill,
 			 "size", I(r->info.file_size), "stream_ns", I(r->stream_ns),
@@ -44,13 +48,18 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "file_pages", I(r->pages.file_pages),
 			 "stored_bytes", I(r->pages.stored_bytes),
 			 "copied_pages", I(s->out_copied), "armed_pages", I(s->out_armed),
+			 "delta", "parent", r->parent, "why_full", report_text(r->why_full),
+			 "tracked", r->tracked, "unchanged_pages", I(s->out_parent),
+			 "dirty_pages", I(s->out_dirty), "uncovered_pages", I(s->out_uncovered),
+			 "same_pages", I(r->same_pages), "gone_pages", I(r->pages.gone_pages),
 			 "barrier", "files", (int)r->barrier_files, "ns", I(s->out_barrier_ns));
 }
 
 static void human(const struct ctl *ctl, json_t *o)
 {
 	json_t *pause = json_object_get(o, "pause"), *mem = json_object_get(o, "memory");
-	json_t *barrier = json_object_get(o, "barrier");
+	json_t *barrier = json_object_get(o, "barrier"), *delta = json_object_get(o, "delta");
+	const char *parent = out_get_text(delta, "parent");
 	char a[OUT_SMALL], b[OUT_SMALL], c[OUT_SMALL], d[OUT_SMALL], e[OUT_SMALL];
 	uint64_t total = out_get(pause, "total_ns");
 
@@ -63,6 +72,12 @@ static void human(const struct ctl *ctl, json_t *o)
 	printf("  memory  %s of data, read and stored in %s\n",
 	       out_size(out_get(mem, "data_pages") * out_get(mem, "page_size"), a),
 	       out_time(out_get(o, "stream_ns"), b));
+	if (*parent)
+		printf("  delta   of %s: %s unchanged, %s marked as changed and not\n", parent,
+		       out_size(out_get(delta, "unchanged_pages") * out_get(mem, "page_size"), a),
+		       out_size(out_get(delta, "same_pages") * out_get(mem, "page_size"), b));
+	else
+		printf("  full    %s\n", out_get_text(delta, "why_full"));
 	printf("  files   %u synced in %s\n", (unsigned int)out_get(barrier, "files"),
 	       out_time(out_get(barrier, "ns"), a));
 	printf("  image   %s, %s\n", out_size(out_get(o, "size"), a), out_get_text(o, "path"));
@@ -170,6 +185,15 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
 		case OPT_KILL:
 			o->kill = true;
 			break;
+		case OPT_FULL:
+			o->mode = SNAP_FULL;
+			break;
+		case OPT_DELTA:
+			o->mode = SNAP_DELTA;
+			break;
+		case OPT_UNTRACKED:
+			o->untracked = true;
+			break;
 		case 'n':
 			if (!store_name_valid(arg))
 				return ctl_usage(ctl, "'%s' cannot name a job (letters, digits, "
@@ -214,5 +238,6 @@ const struct verb verb_snap = {
 	.summary = "Take a snapshot of a running process",
 	.about = "\nThe process stands still for well under a millisecond in the usual case and runs on;\n"
 		 "its memory is written to the store meanwhile. What a restore could not bring back\n"
-		 "is refused by name first (exit status 3), and nothing is written.",
+		 "is refused by name first (exit status 3), and nothing is written.\n"
+		 "From the second of a job on only what changed since the last one is saved.",
 };

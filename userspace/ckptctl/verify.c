@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "chain.h"
 #include "ctl.h"
-#include "image.h"
 #include "state.h"
 #include "store.h"
 
@@ -59,28 +59,26 @@ static int verify_state(struct image *image, struct ckpt_err *err)
 	return ret;
 }
 
-static json_t *verify_open(int fd, const char *label, struct ckpt_err *err)
+/* @whole: the content of what it is built on too. */
+static int verify_chain(struct chain *chain, bool whole, json_t *damages, struct ckpt_err *err,
+			uint64_t *data_pages)
 {
-	struct image_pages_stats stats = { 0 };
-	json_t *damages = json_array();
-	struct image *image;
-	int ret;
+	int ret = 0;
 
-	ret = image_open(fd, label, err, &image);
-	if (!ret) {
-		ret = image_verify(image, note_damage, damages, err, &stats);
-		if (!ret)
-			ret = verify_state(image, err);
-		image_close(image);
+	*data_pages = 0;
+	for (size_t i = 0; !ret && i < (whole ? chain_length(chain) : 1); i++) {
+		struct image_pages_stats stats = { 0 };
+
+		ret = image_verify(chain_member(chain, i), note_damage, damages, err, &stats);
+		*data_pages += stats.data_pages;
 	}
-	return json_pack("{s:o,s:b,s:o,s:i,s:o,s:I}", "ref", report_text(label), "ok", !ret,
-			 "error", report_text(ret ? err->text : ""), "errno", err->code,
-			 "damages", damages, "data_pages", I(stats.data_pages));
+	return ret ? ret : verify_state(chain_image(chain), err);
 }
 
 struct all {
 	struct ctl	*ctl;
 	struct store	*store;
+	bool		whole;
 	json_t		*images;
 	int		first;		/* error of the first bad one */
 };
@@ -88,18 +86,22 @@ struct all {
 static int verify_ref(struct all *a, const char *text)
 {
 	struct ckpt_err err = CKPT_ERR_INIT;
-	struct store_ref ref;
-	json_t *o;
-	int fd, ret;
+	json_t *damages = json_array(), *o;
+	struct chain *chain = NULL;
+	uint64_t data_pages = 0;
+	size_t length = 0;
+	int ret;
 
-	ret = store_resolve(a->store, text, &err, &fd, &ref);
-	if (ret) {
-		o = json_pack("{s:o,s:b,s:o,s:i,s:[]}", "ref", report_text(text), "ok", 0,
-			      "error", report_text(err.text), "errno", err.code, "damages");
-	} else {
-		o = verify_open(fd, ref.label, &err);
-		close(fd);
+	ret = chain_open(a->store, text, false, &err, &chain);
+	if (!ret) {
+		length = chain_length(chain);
+		ret = verify_chain(chain, a->whole, damages, &err, &data_pages);
 	}
+	o = json_pack("{s:o,s:b,s:o,s:i,s:o,s:I,s:I}", "ref",
+		      report_text(chain ? chain_ref(chain)->label : text), "ok", !ret, "error",
+		      report_text(ret ? err.text : ""), "errno", err.code, "damages", damages,
+		      "data_pages", I(data_pages), "generations", I(length));
+	chain_close(chain);
 	if (err.code && !a->first)
 		a->first = err.code;
 	return json_array_append_new(a->images, o) ? -ENOMEM : 0;
@@ -118,7 +120,7 @@ static const char *word(json_t *o)
 {
 	uint64_t code = out_get(o, "errno");
 
-	return code == EBADMSG || code == EINVAL ? "DAMAGED" : "FAILED ";
+	return code == EBADMSG || code == EINVAL ? "DAMAGED" : code == ESTALE ? "FOREIGN" : "FAILED ";
 }
 
 static void human(const struct ctl *ctl, json_t *report)
@@ -158,13 +160,14 @@ static int verify_operands(struct all *a, bool all, int argc, char **argv)
 
 static int run(struct ctl *ctl, int argc, char **argv)
 {
-	struct all a = { .ctl = ctl };
+	struct all a = { .ctl = ctl, .whole = true };
 	bool all = false, need_store;
 	const char *arg;
 	int ret = 0;
 
 	while (ctl_next(ctl, argc, argv, &arg) == OPT_ALL)
 		all = true;
+	a.whole = !all;		/* then each is verified for itself, and that all are there */
 	if (all == (argc > optind))
 		return ctl_usage(ctl, all ? "--all takes no names" : "what to verify is missing");
 	need_store = all;
@@ -188,5 +191,6 @@ static int run(struct ctl *ctl, int argc, char **argv)
 const struct verb verb_verify = {
 	.name = "verify", .args = "[OPTION]... REF...", .opts = opts, .run = run,
 	.summary = "Read snapshots whole and find any damage",
-	.about = "\nREF is JOB, JOB@GENERATION, or the path of an image.",
+	.about = "\nREF is JOB, JOB@GENERATION, or the path of an image. What it is built on is verified\n"
+		 "with it.",
 };

@@ -92,7 +92,7 @@ int ckpt_session_attach(struct ckpt_dev *dev, pid_t pid, struct ckpt_err *err,
 	if (!s)
 		return ckpt_err_sys(err, ENOMEM, "process %d", pid);
 	s->pid = pid;
-	ret = device_attach(dev->fd, pid, err, &s->fd);
+	ret = device_attach(dev->fd, pid, 0, err, &s->fd);
 	if (ret)
 		free(s);
 	else
@@ -156,7 +156,7 @@ static int new_picture(int fd, struct ckpt_err *err, struct ckpt_picture **ret_p
 int ckpt_session_picture(struct ckpt_session *session, uint32_t flags, struct ckpt_err *err,
 			 struct ckpt_picture **ret_picture)
 {
-	int fd, ret = session_snapshot(session->fd, session->pid, flags, err, &fd);
+	int fd, ret = session_snapshot(session->fd, session->pid, flags, NULL, err, &fd);
 
 	return ret ? ret : new_picture(fd, err, ret_picture);
 }
@@ -164,9 +164,29 @@ int ckpt_session_picture(struct ckpt_session *session, uint32_t flags, struct ck
 int ckpt_picture_take(struct ckpt_dev *dev, pid_t pid, uint32_t flags, uint32_t timeout_ms,
 		      struct ckpt_err *err, struct ckpt_picture **ret_picture)
 {
-	int fd, ret = device_snap(dev->fd, pid, flags, timeout_ms, err, &fd);
+	int fd, ret = device_snap(dev->fd, pid, flags, timeout_ms, NULL, err, &fd);
 
 	return ret ? ret : new_picture(fd, err, ret_picture);
+}
+
+int ckpt_picture_take_delta(struct ckpt_dev *dev, pid_t pid, uint32_t flags, uint32_t timeout_ms,
+			    const uint8_t *parent, struct ckpt_err *err,
+			    struct ckpt_picture **ret_picture)
+{
+	int fd, ret = device_snap(dev->fd, pid, flags | CKPT_SNAPSHOT_TRACK, timeout_ms, parent, err,
+				  &fd);
+
+	return ret ? ret : new_picture(fd, err, ret_picture);
+}
+
+int ckpt_picture_commit(struct ckpt_picture *picture, const uint8_t *id, struct ckpt_err *err)
+{
+	return snapshot_commit(picture->fd, id, CKPT_COMMIT_PIN, err);
+}
+
+int ckpt_untrack(struct ckpt_dev *dev, pid_t pid, struct ckpt_err *err)
+{
+	return device_untrack(dev->fd, pid, err);
 }
 
 void ckpt_picture_close(struct ckpt_picture *picture)

@@ -50,16 +50,16 @@ static int restore(struct ckpt_store *store, const struct ckpt_restore_request *
 		   struct ckpt_err *err, pid_t *ret_pid, int *ret_status)
 {
 	struct options o = { 0 };
-	struct api_image image;
+	struct chain *chain;
 	int ret = make_options(request, err, &o);
 
 	if (!ret)
-		ret = api_image_open_to_run(store, request->ref, err, &image);
+		ret = chain_open(api_store(store), request->ref, true, err, &chain);
 	if (!ret) {
-		o.opts.image = image.image;
+		o.opts.chain = chain;
 		ret = ret_pid ? ckpt_restore_run(&o.opts, err, ret_pid) :
 			ckpt_restore_foreground(&o.opts, err, ret_status);
-		api_image_close(&image);
+		chain_close(chain);
 	}
 	free_options(&o);
 	return ret;

@@ -8,6 +8,7 @@
 #include "libckpt.h"
 
 #include "api-priv.h"
+#include "compact.h"
 #include "report.h"
 #include "snap.h"
 
@@ -25,7 +26,9 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 
 	*ret_outcome = NULL;
 	if (request->size != sizeof(*request) ||
-	    request->flags & ~(CKPT_TAKE_KILL | CKPT_TAKE_LOW_PRIORITY))
+	    request->flags & ~(CKPT_TAKE_KILL | CKPT_TAKE_LOW_PRIORITY | CKPT_TAKE_FULL |
+			       CKPT_TAKE_DELTA) ||
+	    !(~request->flags & (CKPT_TAKE_FULL | CKPT_TAKE_DELTA)))
 		return ckpt_err_set(err, EINVAL, "ckpt_take: size or flags of the request");
 	out = calloc(1, sizeof(*out));
 	if (!out)
@@ -35,6 +38,10 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	o.name = request->name;
 	o.kill = request->flags & CKPT_TAKE_KILL;
 	o.low_priority = request->flags & CKPT_TAKE_LOW_PRIORITY;
+	if (request->flags & CKPT_TAKE_FULL)
+		o.mode = SNAP_FULL;
+	else if (request->flags & CKPT_TAKE_DELTA)
+		o.mode = SNAP_DELTA;
 	o.timeout_ms = request->timeout_ms;
 	o.level = request->level;
 	o.progress = request->progress;
@@ -58,6 +65,16 @@ const char *ckpt_outcome_ref(const struct ckpt_outcome *outcome)
 const char *ckpt_outcome_path(const struct ckpt_outcome *outcome)
 {
 	return outcome->result.path;
+}
+
+const char *ckpt_outcome_parent(const struct ckpt_outcome *outcome)
+{
+	return outcome->result.parent;
+}
+
+const char *ckpt_outcome_why_full(const struct ckpt_outcome *outcome)
+{
+	return outcome->result.why_full;
 }
 
 uint64_t ckpt_outcome_size(const struct ckpt_outcome *outcome)
@@ -140,55 +157,23 @@ int ckpt_store_list(struct ckpt_store *store, const char *name, ckpt_generation_
 	return store_list(store->store, name, tell, &l, err);
 }
 
-static int open_resolved(struct ckpt_store *store, const char *ref,
-			 __typeof__(store_resolve) *resolve, struct ckpt_err *err,
-			 struct api_image *ret_image)
-{
-	int ret;
-
-	ret_image->fd = -1;
-	ret_image->image = NULL;
-	ret = resolve(store ? store->store : NULL, ref, err, &ret_image->fd, &ret_image->ref);
-	if (!ret)
-		ret = image_open(ret_image->fd, ret_image->ref.label, err, &ret_image->image);
-	if (ret)
-		api_image_close(ret_image);
-	return ret;
-}
-
-int api_image_open(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
-		   struct api_image *ret_image)
-{
-	return open_resolved(store, ref, store_resolve, err, ret_image);
-}
-
-int api_image_open_to_run(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
-			  struct api_image *ret_image)
-{
-	return open_resolved(store, ref, store_resolve_to_run, err, ret_image);
-}
-
-void api_image_close(struct api_image *image)
-{
-	image_close(image->image);
-	if (image->fd >= 0)
-		close(image->fd);
-	image->image = NULL;
-	image->fd = -1;
-}
-
 int ckpt_store_show(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
 		    char **ret_json)
 {
-	struct api_image image;
+	struct store_ref found;
+	struct image *image;
 	json_t *report;
 	char *text;
-	int ret = api_image_open(store, ref, err, &image);
+	int fd, ret = store_resolve(api_store(store), ref, err, &fd, &found);
 
 	if (ret)
 		return ret;
-	ret = report_image(image.image, image.ref.label, err, &report);
-	api_image_close(&image);
+	ret = image_open(fd, found.label, err, &image);
+	if (!ret) {
+		ret = report_image(image, found.label, err, &report);
+		image_close(image);
+	}
+	close(fd);
 	if (ret)
 		return ret;
 	text = json_dumps(report, JSON_INDENT(2));
@@ -201,14 +186,22 @@ int ckpt_store_show(struct ckpt_store *store, const char *ref, struct ckpt_err *
 
 int ckpt_store_verify(struct ckpt_store *store, const char *ref, struct ckpt_err *err)
 {
-	struct api_image image;
-	int ret = api_image_open(store, ref, err, &image);
+	struct chain *chain;
+	int ret = chain_open(api_store(store), ref, false, err, &chain);
 
 	if (ret)
 		return ret;
-	ret = image_verify(image.image, NULL, NULL, err, NULL);
-	api_image_close(&image);
+	for (size_t i = 0; !ret && i < chain_length(chain); i++)
+		ret = image_verify(chain_member(chain, i), NULL, NULL, err, NULL);
+	chain_close(chain);
 	return ret;
+}
+
+int ckpt_store_compact(struct ckpt_store *store, const char *ref, struct ckpt_err *err)
+{
+	struct compact_result result;
+
+	return compact_run(store->store, ref, 0, NULL, NULL, err, &result);
 }
 
 int ckpt_store_remove(struct ckpt_store *store, const char *ref, struct ckpt_err *err,

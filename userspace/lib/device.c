@@ -198,9 +198,9 @@ int device_open(struct ckpt_err *err, struct ckpt_query *ret_query, int *ret_fd)
 	return 0;
 }
 
-int device_attach(int dev, pid_t pid, struct ckpt_err *err, int *ret_session)
+int device_attach(int dev, pid_t pid, uint32_t flags, struct ckpt_err *err, int *ret_session)
 {
-	struct ckpt_attach a = { .size = sizeof(a), .pid = pid };
+	struct ckpt_attach a = { .size = sizeof(a), .flags = flags, .pid = pid };
 	struct cause c = { .pid = pid, .syscall = -1 };
 	int ret = call(dev, CKPT_ATTACH, &a);
 
@@ -213,14 +213,17 @@ int device_attach(int dev, pid_t pid, struct ckpt_err *err, int *ret_session)
 	return 0;
 }
 
-int device_snap(int dev, pid_t pid, uint32_t flags, uint32_t timeout_ms, struct ckpt_err *err,
-		int *ret_snapshot)
+int device_snap(int dev, pid_t pid, uint32_t flags, uint32_t timeout_ms, const uint8_t *parent,
+		struct ckpt_err *err, int *ret_snapshot)
 {
 	struct ckpt_snap s = { .size = sizeof(s), .flags = flags, .pid = pid,
 			       .timeout_ms = timeout_ms };
 	struct cause c = { .pid = pid, .syscall = -1 };
-	int ret = call(dev, CKPT_SNAP, &s);
+	int ret;
 
+	if (parent)
+		memcpy(s.parent, parent, sizeof(s.parent));
+	ret = call(dev, CKPT_SNAP, &s);
 	if (ret) {
 		c.reason = s.out_reason;
 		c.tid = s.out_tid;
@@ -230,6 +233,19 @@ int device_snap(int dev, pid_t pid, uint32_t flags, uint32_t timeout_ms, struct 
 	}
 	*ret_snapshot = s.out_fd;
 	return 0;
+}
+
+int device_untrack(int dev, pid_t pid, struct ckpt_err *err)
+{
+	struct ckpt_untrack u = { .size = sizeof(u), .pid = pid };
+	struct cause c = { .pid = pid, .syscall = -1 };
+	int ret = call(dev, CKPT_UNTRACK, &u);
+
+	if (ret == -ENOENT)
+		return ckpt_err_set(err, ENOENT, "process %d: is not tracked", pid);
+	c.reason = u.out_reason;
+	c.tid = u.out_tid;
+	return ret ? fail(&c, ret, err) : 0;
 }
 
 /* ------------------------------------------------------------------------------- session */
@@ -264,13 +280,16 @@ int session_thaw(int session, struct ckpt_err *err, uint64_t *ret_pause_ns)
 	return 0;
 }
 
-int session_snapshot(int session, pid_t pid, uint32_t flags, struct ckpt_err *err,
-		     int *ret_snapshot)
+int session_snapshot(int session, pid_t pid, uint32_t flags, const uint8_t *parent,
+		     struct ckpt_err *err, int *ret_snapshot)
 {
 	struct ckpt_snapshot s = { .size = sizeof(s), .flags = flags };
 	struct cause c = { .pid = pid, .syscall = -1 };
-	int ret = call(session, CKPT_SNAPSHOT, &s);
+	int ret;
 
+	if (parent)
+		memcpy(s.parent, parent, sizeof(s.parent));
+	ret = call(session, CKPT_SNAPSHOT, &s);
 	if (ret) {
 		c.reason = s.out_reason;
 		c.tid = s.out_tid;
@@ -351,6 +370,16 @@ int snapshot_barrier(int fd, struct ckpt_err *err, struct ckpt_barrier *ret_barr
 	if (ret_barrier)
 		*ret_barrier = b;
 	return ret ? canceled("sync of the program's files", ret, err) : 0;
+}
+
+int snapshot_commit(int fd, const uint8_t *id, uint32_t flags, struct ckpt_err *err)
+{
+	struct ckpt_commit c = { .size = sizeof(c), .flags = flags };
+	int ret;
+
+	memcpy(c.id, id, sizeof(c.id));
+	ret = call(fd, CKPT_COMMIT, &c);
+	return ret ? canceled("commit of the snapshot", ret, err) : 0;
 }
 
 int snapshot_stats(int fd, struct ckpt_err *err, struct ckpt_stats *ret_stats)

@@ -23,18 +23,25 @@
  */
 int device_open(struct ckpt_err *err, struct ckpt_query *ret_query, int *ret_fd);
 
-int device_attach(int dev, pid_t pid, struct ckpt_err *err, int *ret_session);
+/* @flags: CKPT_ATTACH_*. */
+int device_attach(int dev, pid_t pid, uint32_t flags, struct ckpt_err *err, int *ret_session);
 
-/* Attach, freeze, capture, thaw.  @timeout_ms 0: the module's default.  @flags: CKPT_SNAPSHOT_*. */
-int device_snap(int dev, pid_t pid, uint32_t flags, uint32_t timeout_ms, struct ckpt_err *err,
-		int *ret_snapshot);
+/*
+ * Attach, freeze, capture, thaw.  @timeout_ms 0: the module's default.  @flags: CKPT_SNAPSHOT_*.
+ * @parent, CKPT_ID_LEN bytes: the generation a delta is wanted of; NULL: none.
+ */
+int device_snap(int dev, pid_t pid, uint32_t flags, uint32_t timeout_ms, const uint8_t *parent,
+		struct ckpt_err *err, int *ret_snapshot);
+
+/* Let go of the account that is kept of what @pid changes.  -ENOENT: none is. */
+int device_untrack(int dev, pid_t pid, struct ckpt_err *err);
 
 /* @pid is for the error text.  @ret_freeze may be NULL. */
 int session_freeze(int session, pid_t pid, uint32_t timeout_ms, struct ckpt_err *err,
 		   struct ckpt_freeze *ret_freeze);
 int session_thaw(int session, struct ckpt_err *err, uint64_t *ret_pause_ns);
-int session_snapshot(int session, pid_t pid, uint32_t flags, struct ckpt_err *err,
-		     int *ret_snapshot);
+int session_snapshot(int session, pid_t pid, uint32_t flags, const uint8_t *parent,
+		     struct ckpt_err *err, int *ret_snapshot);
 
 /* Append the record stream to @ret_records.  @fd: a frozen session, or a snapshot. */
 int session_state(int fd, struct ckpt_err *err, struct buf *ret_records);
@@ -49,6 +56,9 @@ int snapshot_map(int fd, uint64_t start, struct ckpt_run *runs, uint32_t nr,
 
 /* On failure *ret_barrier names the file; it is filled always.  May be NULL. */
 int snapshot_barrier(int fd, struct ckpt_err *err, struct ckpt_barrier *ret_barrier);
+
+/* It is on disk as generation @id.  -ESTALE: it is not tracked.  @flags: CKPT_COMMIT_PIN. */
+int snapshot_commit(int fd, const uint8_t *id, uint32_t flags, struct ckpt_err *err);
 
 int snapshot_stats(int fd, struct ckpt_err *err, struct ckpt_stats *ret_stats);
 

@@ -105,6 +105,23 @@ int ckpt_picture_take(struct ckpt_dev *dev, pid_t pid, uint32_t flags, uint32_t 
 		      struct ckpt_err *err, struct ckpt_picture **ret_picture);
 void ckpt_picture_close(struct ckpt_picture *picture);
 
+/*
+ * ckpt_picture_take() of what has changed since @parent (CKPT_ID_LEN bytes; NULL: since nothing) was
+ * committed; from now on what changes is kept account of.  Whether it is a delta, and why not, tells
+ * out_full of ckpt_picture_stats(): then all is in it.
+ */
+int ckpt_picture_take_delta(struct ckpt_dev *dev, pid_t pid, uint32_t flags, uint32_t timeout_ms,
+			    const uint8_t *parent, struct ckpt_err *err,
+			    struct ckpt_picture **ret_picture);
+
+/*
+ * What was taken by ckpt_picture_take_delta() is safe, under identity @id (CKPT_ID_LEN bytes, not
+ * zero): the next delta may be of it.  The account is kept until the process ends or executes
+ * another program, or ckpt_untrack() (-ENOENT: there is none).  -ESTALE: it is not tracked.
+ */
+int ckpt_picture_commit(struct ckpt_picture *picture, const uint8_t *id, struct ckpt_err *err);
+int ckpt_untrack(struct ckpt_dev *dev, pid_t pid, struct ckpt_err *err);
+
 /* The descriptor, for splice(2), lseek(2) or poll(2); it stays the picture's. */
 int ckpt_picture_fd(const struct ckpt_picture *picture);
 
@@ -136,6 +153,8 @@ int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
 
 #define CKPT_TAKE_KILL		(1u << 0)	/* end the process before it is thawed */
 #define CKPT_TAKE_LOW_PRIORITY	(1u << 1)	/* lower the caller's own priority for good */
+#define CKPT_TAKE_FULL		(1u << 2)	/* all memory, not what changed */
+#define CKPT_TAKE_DELTA		(1u << 3)	/* what changed, or fail with -ENODATA */
 
 /**
  * struct ckpt_take_request - what is wanted
@@ -196,6 +215,9 @@ void ckpt_outcome_free(struct ckpt_outcome *outcome);
 /* Strings are valid as long as @outcome. */
 const char *ckpt_outcome_ref(const struct ckpt_outcome *outcome);	/* JOB@GENERATION */
 const char *ckpt_outcome_path(const struct ckpt_outcome *outcome);
+/* JOB@GENERATION it is a delta of, "": it is full, and why. */
+const char *ckpt_outcome_parent(const struct ckpt_outcome *outcome);
+const char *ckpt_outcome_why_full(const struct ckpt_outcome *outcome);
 uint64_t ckpt_outcome_size(const struct ckpt_outcome *outcome);
 const struct ckpt_stats *ckpt_outcome_stats(const struct ckpt_outcome *outcome);
 size_t ckpt_outcome_refusals(const struct ckpt_outcome *outcome);
@@ -246,7 +268,10 @@ int ckpt_store_list(struct ckpt_store *store, const char *name, ckpt_generation_
 int ckpt_store_show(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
 		    char **ret_json);
 
-/* Read an image whole.  -EBADMSG: damaged, with the first damage in @err. */
+/*
+ * Read an image, and all it is built on, whole.  -EBADMSG: damaged, with the first damage in @err;
+ * -ENOENT, -ESTALE: what it is built on is missing, or another image lies in its place.
+ */
 int ckpt_store_verify(struct ckpt_store *store, const char *ref, struct ckpt_err *err);
 
 /* Remove JOB@GENERATION, or with JOB alone all of its generations.  -EBUSY: others need it. */
@@ -289,6 +314,12 @@ struct ckpt_restore_request {
 	const struct ckpt_rebind_path *paths;
 	size_t		nr_paths;
 };
+
+/*
+ * Fold JOB@GENERATION, a delta, with all it is built on into a full image that takes its place: what
+ * is built on it stays so.  -EBUSY: a snapshot is being built on it, try again.
+ */
+int ckpt_store_compact(struct ckpt_store *store, const char *ref, struct ckpt_err *err);
 
 /*
  * Bring a process back and let it run: with its old number, as a child of the caller, who has to

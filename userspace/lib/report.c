@@ -8,6 +8,7 @@
 #include "meta.h"
 #include "report.h"
 #include "state.h"
+#include "util.h"
 
 #define I(x)	((json_int_t)(x))
 
@@ -120,10 +121,12 @@ static json_t *process_to_json(const struct ckpt_model *m)
 
 static json_t *info_to_json(const struct image_info *i)
 {
-	return json_pack("{s:i,s:o,s:o,s:i,s:I,s:b,s:I,s:o,s:o,s:I,s:i}",
+	return json_pack("{s:i,s:o,s:o,s:i,s:I,s:b,s:I,s:b,s:I,s:o,s:o,s:I,s:i}",
 			 "version", (int)i->version, "job", report_text(i->job),
 			 "comm", report_text(i->comm), "pid", (int)i->pid,
 			 "generation", I(i->generation), "delta", image_info_is_delta(i),
+			 "parent_generation", I(i->parent_generation),
+			 "compacted", !util_is_zero(i->replaced_digest, sizeof(i->replaced_digest)),
 			 "created_ns", I(i->created_ns), "hostname", report_text(i->hostname),
 			 "kernel", report_text(i->kernel), "size", I(i->file_size),
 			 "page_size", (int)i->page_size);
@@ -166,8 +169,9 @@ static int load_memory(struct image *image, uint32_t pid, struct ckpt_err *err, 
 		return code;
 	image_pages_get_stats(pages, &s);
 	image_pages_close(pages);
-	*ret = json_pack("{s:I,s:I,s:I,s:I,s:I}", "data_pages", I(s.data_pages),
+	*ret = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "data_pages", I(s.data_pages),
 			 "zero_pages", I(s.zero_pages), "file_pages", I(s.file_pages),
+			 "gone_pages", I(s.gone_pages),
 			 "stored_bytes", I(s.stored_bytes), "runs", I(s.runs));
 	return 0;
 }

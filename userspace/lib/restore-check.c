@@ -69,7 +69,7 @@ static uint64_t processor_features(void)
 /* What snap noted of its machine, more than the records tell; images of older versions have nothing. */
 static int check_noted(struct restore *rs)
 {
-	struct image *img = rs->opts->image;
+	struct image *img = rs->image;
 	int section = image_find(img, IMAGE_META, 0, IMAGE_META_SNAP), r;
 	struct machine was, here;
 	json_t *top, *noted;

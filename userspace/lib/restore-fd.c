@@ -154,7 +154,7 @@ static int content_section(const struct restore *rs, const struct ckpt_file_id *
 
 	for (size_t i = 0; section < 0 && i < m->nr_fds; i++)
 		if (same_inode(&m->fds[i].rec.id, id))
-			section = image_find(rs->opts->image, IMAGE_META, (uint32_t)m->proc.pid,
+			section = image_find(rs->image, IMAGE_META, (uint32_t)m->proc.pid,
 					     META_SUB_DELETED + m->fds[i].rec.file);
 	return section;
 }
@@ -271,7 +271,7 @@ static int fill_pipe(struct restore *rs, const char *thing, const struct own_pip
 
 	if (section < 0)
 		return 0;
-	r = image_load(rs->opts->image, (uint32_t)section, rs->err, &data, &len);
+	r = image_load(rs->image, (uint32_t)section, rs->err, &data, &len);
 	if (r)
 		return r;
 	/* Pages in a pipe need not be full, so it may have held less than fits now. */

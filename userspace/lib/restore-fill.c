@@ -2,7 +2,7 @@
 /*
  * restore-fill.c - page contents.
  *
- * Straight from the image's frame cache into the child.  process_vm_writev()
+ * Straight from the frame caches of the chain into the child.  process_vm_writev()
  * where the mapping is writable; /proc/PID/mem, which like a debugger ignores
  * the protection of private mappings, where it is not.
  */
@@ -114,41 +114,45 @@ static int advance(struct fill *f, uint64_t len)
 	return f->done == f->total ? 0 : restore_interrupted(f->rs);
 }
 
-static int fill_run(struct fill *f, uint64_t i)
+static int fill_span(struct fill *f, size_t i, const struct chain_span *span)
 {
 	struct restore *rs = f->rs;
 	const void *data = NULL;
-	struct image_run run;
-	uint64_t len;
+	uint64_t len = span->npages * RESTORE_PAGE;
 	int r = 0;
 
-	image_pages_get_run(rs->pages, i, &run);
-	len = run.npages * RESTORE_PAGE;
-	switch (run.kind) {
-	case IMAGE_RUN_FILE:
-		return 0;
+	switch (span->kind) {
 	case IMAGE_RUN_ZERO:
-		return put_run(rs, run.addr, NULL, len);
+		return put_run(rs, span->addr, NULL, len);
 	case IMAGE_RUN_DATA:
-		r = image_pages_borrow(rs->pages, i, rs->err, &data);
+		r = chain_borrow(rs->opts->chain, i, rs->err, &data);
 		if (!r)
-			r = put_run(rs, run.addr, data, len);
+			r = put_run(rs, span->addr, data, len);
 		return r ? r : advance(f, len);
 	default:
-		return ckpt_err_set(rs->err, -EOPNOTSUPP,
-				    "the image is a delta: its parents are needed");
+		return 0;		/* FILE: is there by being mapped */
 	}
 }
 
+/* One generation after the other, so that only one has frames in memory. */
 int restore_fill(struct restore *rs)
 {
-	struct image_pages_stats stats;
+	struct chain *chain = rs->opts->chain;
 	struct fill f = { .rs = rs };
+	size_t member = 0;
 	int r = 0;
 
-	image_pages_get_stats(rs->pages, &stats);
-	f.total = stats.data_pages * RESTORE_PAGE;
-	for (uint64_t i = 0; !r && i < stats.runs; i++)
-		r = fill_run(&f, i);
+	f.total = chain_pages(chain, IMAGE_RUN_DATA) * RESTORE_PAGE;
+	for (size_t k = 0; !r && k < chain_spans(chain); k++) {
+		size_t i = chain_by_member(chain, k);
+		struct chain_span span;
+
+		chain_get_span(chain, i, &span);
+		if (span.member != member)
+			chain_trim(chain, member);
+		member = span.member;
+		r = fill_span(&f, i, &span);
+	}
+	chain_trim(chain, member);
 	return r;
 }

@@ -234,7 +234,7 @@ int restore_open_deleted(struct restore *rs, int root, const char *thing, int se
 		return ckpt_err_set(rs->err, -ENODATA,
 				    "%s: %s was deleted, and the image does not hold its content",
 				    thing, path ? path : "(no name)");
-	r = image_load(rs->opts->image, (uint32_t)section, rs->err, &data, &len);
+	r = image_load(rs->image, (uint32_t)section, rs->err, &data, &len);
 	if (r)
 		return r;
 	fd = make_nameless(rs, root, path, flags, id->mode & 07777);

@@ -32,6 +32,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "chain.h"
 #include "image.h"
 #include "meta.h"
 #include "remote.h"
@@ -73,7 +74,7 @@ struct restore {
 	const struct ckpt_restore_opts *opts;
 	struct ckpt_err *err;
 	struct ckpt_model *m;
-	struct image_pages *pages;
+	struct image *image;	/* the newest of opts->chain; its memory is the chain's */
 	struct meta_files meta;
 
 	struct restore_files *files;

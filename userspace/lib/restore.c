@@ -22,7 +22,7 @@
 
 static int load_state(struct restore *rs, uint32_t owner)
 {
-	struct image *img = rs->opts->image;
+	struct image *img = rs->image;
 	int section = image_find(img, IMAGE_STATE, owner, 0);
 	size_t len;
 	void *data;
@@ -41,7 +41,7 @@ static int load_state(struct restore *rs, uint32_t owner)
 
 static int load_meta(struct restore *rs, uint32_t owner)
 {
-	struct image *img = rs->opts->image;
+	struct image *img = rs->image;
 	int section = image_find(img, IMAGE_META, owner, IMAGE_META_FILES);
 	size_t len;
 	void *data;
@@ -59,24 +59,17 @@ static int load_meta(struct restore *rs, uint32_t owner)
 
 static int load(struct restore *rs)
 {
-	struct image *img = rs->opts->image;
-	const struct image_info *info = image_get_info(img);
-	uint32_t owner = rs->opts->owner ? rs->opts->owner : info->pid;
-	int section, r;
+	uint32_t owner;
+	int r;
 
-	if (image_info_is_delta(info))
-		return ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: is a delta: its parents are needed",
-				    image_label(img));
+	rs->image = chain_image(rs->opts->chain);
+	owner = rs->opts->owner ? rs->opts->owner : image_get_info(rs->image)->pid;
 	r = load_state(rs, owner);
 	if (!r)
 		r = load_meta(rs, owner);
 	if (r)
 		return r;
-	section = image_find(img, IMAGE_PAGES, owner, 0);
-	if (section < 0)
-		return ckpt_err_set(rs->err, -ENOENT, "%s: has no memory of process %u",
-				    image_label(img), owner);
-	r = image_pages_open(img, (uint32_t)section, rs->err, &rs->pages);
+	r = chain_load(rs->opts->chain, owner, rs->err);
 	if (r)
 		return r;
 	rs->threads = calloc(rs->m->nr_threads, sizeof(*rs->threads));
@@ -163,7 +156,6 @@ static void clean_up(struct restore *rs)
 	if (rs->mem >= 0)
 		close(rs->mem);
 	restore_files_close(rs);
-	image_pages_close(rs->pages);
 	meta_files_free(&rs->meta);
 	free(rs->threads);
 	ckpt_model_free(rs->m);

@@ -20,7 +20,7 @@
 
 #include "err.h"
 
-struct image;
+struct chain;
 struct ckpt_model;
 
 /* Give descriptor @fd of the program @path to use instead of what it had. */
@@ -37,7 +37,7 @@ struct ckpt_restore_path {
 
 /**
  * struct ckpt_restore_opts - what to restore, and how
- * @image: where from; open, verified as far as the caller sees fit
+ * @chain: where from, with what it is built on; verified as far as the caller sees fit
  * @owner: process in the image, 0: that of its header
  * @fds: @nr_fds descriptors to rebind
  * @paths: @nr_paths paths to look for elsewhere; the first that fits counts
@@ -50,7 +50,7 @@ struct ckpt_restore_path {
  * Descriptors 0..2 that were a terminal, pipe or FIFO become the caller's 0..2.
  */
 struct ckpt_restore_opts {
-	struct image *image;
+	struct chain *chain;
 	uint32_t owner;
 	const struct ckpt_restore_fd *fds;
 	size_t nr_fds;

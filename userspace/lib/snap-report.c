@@ -26,6 +26,21 @@ static json_t *pause_to_json(const struct ckpt_stats *s)
 			 "barrier_ns", I(s->out_barrier_ns));
 }
 
+/*
+ * What a delta is made of, in pages: those left as they are in the parent; and why the others are in
+ * it, though some fell out again, "same", since their bytes are the parent's.
+ */
+static json_t *delta_to_json(const struct snap_result *r)
+{
+	const struct ckpt_stats *s = &r->stats;
+
+	return json_pack("{s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I}", "parent", report_text(r->parent),
+			 "why_full", report_text(r->why_full), "unchanged", I(s->out_parent),
+			 "dirty", I(s->out_dirty), "uncovered", I(s->out_uncovered),
+			 "copied", I(s->out_copied), "same", I(r->same_pages),
+			 "gone", I(r->pages.gone_pages));
+}
+
 static json_t *memory_to_json(const struct ckpt_stats *s, const struct image_pages_stats *p)
 {
 	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
@@ -47,13 +62,14 @@ int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *mod
 	ret = machine_read(&machine);
 	if (ret)
 		return ckpt_err_sys(err, ret, "what machine this is");
-	top = json_pack("{s:i,s:I,s:o,s:o,s:b,s:i,s:o,s:o,s:i,s:o,s:s}",
+	top = json_pack("{s:i,s:I,s:o,s:o,s:b,s:i,s:o,s:o,s:o,s:i,s:o,s:s}",
 			"version", 1, "pid", I(model->proc.pid),
 			"comm", report_text(model->threads[0].rec.comm),
 			"exe", report_text(model->paths[CKPT_PATH_EXE].path),
 			"killed", opts->kill, "page_size", (int)model->system.page_size,
 			"pause", pause_to_json(&r->stats),
 			"memory", memory_to_json(&r->stats, &r->pages),
+			"delta", delta_to_json(r),
 			"barrier_files", (int)r->barrier_files,
 			"machine", machine_to_json(&machine), "tools", CKPT_VERSION);
 	text = top ? json_dumps(top, JSON_COMPACT) : NULL;

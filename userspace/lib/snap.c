@@ -3,13 +3,14 @@
  * snap.c - see snap.h: the order in which things happen.
  *
  *	prepare		target, device, store and its temporary file: all that can fail early
+ *	find_parent	the newest generation, if a delta can be of it
  *	capture		one call of the module; or, when something has to be done while the process
  *			stands still, a session: attach, freeze, snapshot
  *	examine		state records, model, judgement
  *	copy_deleted	content of files that have no name (session only), then thaw unless --kill
  *	barrier		the program's own files reach the disk
  *	write_image	state, memory, files, figures
- *	commit		the generation appears
+ *	commit		the generation appears; then the module is told that deltas may be of it
  *	end_target	with --kill: SIGKILL, then thaw
  *
  * The one call is preferred because its pause does not depend on when this process is scheduled.
@@ -52,6 +53,8 @@ struct snap {
 	int			snapshot;
 	struct store		*store;
 	struct store_writer	*store_writer;
+	char			job[STORE_NAME_MAX + 1];
+	struct chain		*parent;	/* NULL: a full image */
 	struct image_writer	*writer;
 	struct buf		records;
 	struct ckpt_model	*model;
@@ -92,7 +95,6 @@ static int check_space(struct snap *s)
 
 static int open_store(struct snap *s)
 {
-	char name[STORE_NAME_MAX + 1];
 	int ret;
 
 	ret = store_open(s->opts->store, true, s->err, &s->store);
@@ -103,12 +105,29 @@ static int open_store(struct snap *s)
 			return ckpt_err_set(s->err, EINVAL, "'%s' cannot name a job: 1 to %d of "
 					    "letters, digits, '.', '_', '-', and no dot or dash "
 					    "in front", s->opts->name, STORE_NAME_MAX);
-		snprintf(name, sizeof(name), "%s", s->opts->name);
+		snprintf(s->job, sizeof(s->job), "%s", s->opts->name);
 	} else {
-		store_name_default(s->target.comm, s->target.pid, name);
+		store_name_default(s->target.comm, s->target.pid, s->job);
 	}
-	ret = store_writer_open(s->store, name, s->err, &s->store_writer);
+	ret = store_writer_open(s->store, s->job, s->err, &s->store_writer);
 	return ret ? ret : check_space(s);
+}
+
+static int no_delta(struct snap *s)
+{
+	ckpt_err_set(s->err, ENODATA, "process %d: no delta can be taken: %s", s->target.pid,
+		     s->r->why_full);
+	ckpt_err_hint(s->err, "take one without --delta first");
+	return -ENODATA;
+}
+
+static int find_parent(struct snap *s)
+{
+	if (s->opts->mode == SNAP_FULL)
+		snprintf(s->r->why_full, sizeof(s->r->why_full), "a full one was asked for");
+	else
+		s->parent = snap_parent_open(s->store, s->job, s->r->why_full);
+	return s->opts->mode == SNAP_DELTA && !s->parent ? no_delta(s) : 0;
 }
 
 static int prepare(struct snap *s)
@@ -120,7 +139,9 @@ static int prepare(struct snap *s)
 	if (s->opts->kill && syscall(SYS_pidfd_send_signal, s->target.pidfd, 0, NULL, 0))
 		return ckpt_err_sys(s->err, errno, "process %d: cannot be killed", s->target.pid);
 	ret = device_open(s->err, NULL, &s->dev);
-	return ret ? ret : open_store(s);
+	if (!ret)
+		ret = open_store(s);
+	return ret ? ret : find_parent(s);
 }
 
 /* ------------------------------------------------------------------------------- capture */
@@ -143,13 +164,23 @@ static bool again(struct snap *s, int ret, int tries)
 	return !go_on(s);
 }
 
+static uint32_t capture_flags(const struct snap *s)
+{
+	return CKPT_SNAPSHOT_CONSUME | (s->opts->untracked ? 0 : CKPT_SNAPSHOT_TRACK);
+}
+
+static const uint8_t *parent_id(const struct snap *s)
+{
+	return s->parent ? image_get_info(chain_image(s->parent))->id : NULL;
+}
+
 static int capture_at_once(struct snap *s)
 {
 	int ret = -EINTR;
 
 	for (int i = 0; again(s, ret, i); i++)
-		ret = device_snap(s->dev, s->target.pid, CKPT_SNAPSHOT_CONSUME, s->opts->timeout_ms,
-				  s->err, &s->snapshot);
+		ret = device_snap(s->dev, s->target.pid, capture_flags(s), s->opts->timeout_ms,
+				  parent_id(s), s->err, &s->snapshot);
 	return ret;
 }
 
@@ -157,7 +188,8 @@ static int capture_in_session(struct snap *s)
 {
 	int ret;
 
-	ret = device_attach(s->dev, s->target.pid, s->err, &s->session);
+	ret = device_attach(s->dev, s->target.pid, s->opts->untracked ? 0 : CKPT_ATTACH_TRACK, s->err,
+			    &s->session);
 	if (ret)
 		return ret;
 	ret = target_verify(&s->target, 0, s->err);
@@ -167,8 +199,8 @@ static int capture_in_session(struct snap *s)
 	for (int i = 0; again(s, ret, i); i++)
 		ret = session_freeze(s->session, s->target.pid, s->opts->timeout_ms, s->err, NULL);
 	if (!ret)
-		ret = session_snapshot(s->session, s->target.pid, CKPT_SNAPSHOT_CONSUME, s->err,
-				       &s->snapshot);
+		ret = session_snapshot(s->session, s->target.pid, capture_flags(s), parent_id(s),
+				       s->err, &s->snapshot);
 	return ret;
 }
 
@@ -181,6 +213,24 @@ static int examine(struct snap *s)
 	if (!ret)
 		ret = target_verify(&s->target, s->model->proc.start_boottime_ns, s->err);
 	return ret;
+}
+
+/* Whether it became a delta. */
+static int examine_parent(struct snap *s)
+{
+	uint32_t full = s->r->stats.out_full;
+
+	if (!s->parent)
+		return 0;
+	if (full == CKPT_FULL_NO) {
+		snprintf(s->r->parent, sizeof(s->r->parent), "%s@%llu", s->job,
+			 (unsigned long long)chain_ref(s->parent)->generation);
+		return 0;
+	}
+	snprintf(s->r->why_full, sizeof(s->r->why_full), "%s", snap_why_full(full));
+	chain_close(s->parent);
+	s->parent = NULL;
+	return s->opts->mode == SNAP_DELTA ? no_delta(s) : 0;
 }
 
 /* First of all the process goes on: releasing a large snapshot takes a while. */
@@ -264,7 +314,7 @@ static int pass_judgement(struct snap *s)
 	if (ret)
 		return ckpt_err_sys(s->err, ret, "judgement of process %d", s->target.pid);
 	if (!j->nr)
-		return stream_map_check(&s->map, s->model, s->err);
+		return stream_map_check(&s->map, s->model, s->parent, s->err);
 	refusal_text(&j->refusals[0], text, sizeof(text));
 	if (j->nr == 1)
 		return ckpt_err_set(s->err, EOPNOTSUPP, "process %d: %s", s->target.pid, text);
@@ -308,28 +358,44 @@ static int barrier(struct snap *s)
 
 static int write_sections(struct snap *s)
 {
-	const struct snap_opts *o = s->opts;
-	uint32_t pid = s->model->proc.pid;
+	const struct stream_job job = {
+		.snapshot = s->snapshot, .map = &s->map, .model = s->model, .parent = s->parent,
+		.writer = s->writer, .progress = s->opts->progress, .arg = s->opts->progress_arg,
+	};
+	struct stream_stats stats = { 0 };
 	int ret;
 
-	ret = image_writer_put(s->writer, IMAGE_STATE, pid, 0, s->records.data, s->records.len,
-			       s->err);
+	ret = image_writer_put(s->writer, IMAGE_STATE, s->model->proc.pid, 0, s->records.data,
+			       s->records.len, s->err);
 	if (!ret)
-		ret = stream_pages(s->snapshot, &s->map, s->model, s->writer, o->progress,
-				   o->progress_arg, s->err, &s->r->pages);
-	close_fd(&s->snapshot);		/* its memory is not needed while the disk is waited for */
+		ret = stream_pages(&job, s->err, &stats);
+	s->r->pages = stats.pages;
+	s->r->same_pages = stats.same_pages;
 	if (!ret)
 		ret = snap_files_write(&s->files, s->model, s->writer, s->err);
 	if (!ret)
-		ret = snap_report_write(o, s->model, s->r, s->writer, s->err);
+		ret = snap_report_write(s->opts, s->model, s->r, s->writer, s->err);
 	return ret ? ret : image_writer_finish(s->writer, s->err, &s->r->info);
+}
+
+/*
+ * The generation is there, so the next one may be a delta of it.  When that cannot be, the next one
+ * is full, and says why.
+ */
+static void begin_tracking(struct snap *s)
+{
+	if (s->opts->untracked)
+		device_untrack(s->dev, s->target.pid, NULL);
+	else if (!s->opts->kill)
+		s->r->tracked = !snapshot_commit(s->snapshot, image_writer_id(s->writer),
+						 CKPT_COMMIT_PIN, NULL);
 }
 
 static int write_image(struct snap *s)
 {
-	char job[STORE_NAME_MAX + 24];
-	struct image_params params = {
-		.label = store_writer_label(s->store_writer), .job = job,
+	const struct image_params params = {
+		.label = store_writer_label(s->store_writer), .job = s->job,
+		.parent = s->parent ? image_get_info(chain_image(s->parent)) : NULL,
 		.generation = store_writer_generation(s->store_writer),
 		.pid = s->model->proc.pid, .comm = s->model->threads[0].rec.comm,
 		.page_size = s->model->system.page_size, .level = s->opts->level,
@@ -337,14 +403,15 @@ static int write_image(struct snap *s)
 	uint64_t begin = now_ns();
 	int ret;
 
-	snprintf(job, sizeof(job), "%s", params.label);
-	job[strcspn(job, "@")] = '\0';
 	ret = image_writer_open(store_writer_fd(s->store_writer), &params, s->err, &s->writer);
 	if (!ret)
 		ret = write_sections(s);
 	if (!ret)
 		ret = store_writer_commit(s->store_writer, s->err);
 	s->r->stream_ns = now_ns() - begin;
+	if (!ret)
+		begin_tracking(s);
+	close_fd(&s->snapshot);
 	return ret;
 }
 
@@ -374,6 +441,10 @@ static int run(struct snap *s)
 	if (!ret)
 		ret = stream_map_read(s->snapshot, s->err, &s->map);
 	if (!ret)
+		ret = snapshot_stats(s->snapshot, s->err, &s->r->stats);
+	if (!ret)
+		ret = examine_parent(s);
+	if (!ret)
 		ret = pass_judgement(s);
 	if (!ret)
 		ret = go_on(s);
@@ -394,6 +465,7 @@ static void release(struct snap *s)
 	close_fd(&s->dev);
 	target_close(&s->target);
 	image_writer_close(s->writer);
+	chain_close(s->parent);
 	store_writer_close(s->store_writer);
 	store_close(s->store);
 	stream_map_free(&s->map);

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "buf.h"
+#include "chain.h"
 #include "device.h"
 #include "err.h"
 #include "image.h"
@@ -19,11 +20,20 @@
 #include "stream.h"
 #include "target.h"
 
+/* What memory the image is to hold. */
+enum snap_mode {
+	SNAP_AUTO,	/* what changed, if that can be known */
+	SNAP_FULL,	/* all */
+	SNAP_DELTA,	/* what changed, or nothing: -ENODATA */
+};
+
 /**
  * struct snap_opts - what is wanted
  * @pid: process
  * @store: path; NULL: the default, see store_open()
  * @name: of the job; NULL: COMM-PID
+ * @mode: see there
+ * @untracked: keep no account of what changes from now on; the next one will be full
  * @kill: end the process while it is still frozen, once the generation is committed
  * @low_priority: lower the caller's own processor and disk priority after the thaw, for good
  * @timeout_ms: of the freeze; 0: the module's default
@@ -36,6 +46,8 @@ struct snap_opts {
 	pid_t		pid;
 	const char	*store;
 	const char	*name;
+	enum snap_mode	mode;
+	bool		untracked;
 	bool		kill;
 	bool		low_priority;
 	uint32_t	timeout_ms;
@@ -48,9 +60,13 @@ struct snap_opts {
  * struct snap_result - what came of it
  * @ref: NAME@GENERATION
  * @path: of the image
+ * @parent: NAME@GENERATION it is a delta of; "": it is full
+ * @why_full: in words, when it is
+ * @tracked: account is kept of what changes from now on
  * @info: header and trailer of the image
  * @stats: the module's figures; out_pause_ns is 0 when the process was killed
  * @pages: the image's figures
+ * @same_pages: left out of a delta, being marked as changed, as their bytes are the parent's
  * @judgement: refusals, when snap_run() failed because of them; else empty
  * @barrier_files: files synced
  * @stream_ns: from the barrier's end to the commit
@@ -59,9 +75,13 @@ struct snap_opts {
 struct snap_result {
 	char			ref[STORE_NAME_MAX + 24];
 	char			path[STORE_PATH_MAX];
+	char			parent[STORE_NAME_MAX + 24];
+	char			why_full[CKPT_ERR_TEXT];
+	bool			tracked;
 	struct image_info	info;
 	struct ckpt_stats	stats;
 	struct image_pages_stats pages;
+	uint64_t		same_pages;
 	struct judgement	judgement;
 	uint32_t		barrier_files;
 	uint64_t		stream_ns;
@@ -77,6 +97,16 @@ int snap_run(const struct snap_opts *opts, struct ckpt_err *err, struct snap_res
 void snap_result_free(struct snap_result *r);
 
 /* ------------------------------------------------------------------- among the snap*.c */
+
+/*
+ * The newest generation of @job, with all it is built on, loaded, and held so that nobody removes
+ * it: what a delta can be of.  NULL: there is none that can serve, and @ret_why (CKPT_ERR_TEXT
+ * bytes) tells why.
+ */
+struct chain *snap_parent_open(struct store *store, const char *job, char *ret_why);
+
+/* Why the module gave all memory, enum ckpt_full in words. */
+const char *snap_why_full(uint32_t full);
 
 /* A file without a name, or a pipe of the process's own, as it was in the pause. */
 struct snap_deleted {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -198,20 +199,39 @@ static bool not_known(const struct found *f)
 	return !f->readable && f->error.code != EBADMSG && f->error.code != EOPNOTSUPP;
 }
 
+/* A descriptor that keeps others from building on it; -1: not needed, or not to be had. */
+static int lock_found(const struct job *job, const char *file, int *ret)
+{
+	/* write access: NFS makes flock() a lock of the server, which asks for it */
+	int fd = openat(job->fd, file, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	*ret = fd >= 0 && store_lock(fd, LOCK_EX) == -EWOULDBLOCK ? -EBUSY : 0;
+	return fd;
+}
+
 static int remove_found(const struct store *s, const struct job *job, const struct found *f,
 			struct ckpt_err *err, struct store_removed *removed)
 {
 	char file[STORE_FILE_MAX];
-	int ret;
+	int fd, ret;
 
 	store_file_name(f->generation, file);
-	if (unlinkat(job->fd, file, 0)) {
-		if (errno == ENOENT)
-			return 0;	/* somebody was quicker */
+	fd = lock_found(job, file, &ret);
+	if (!ret && unlinkat(job->fd, file, 0))
 		ret = -errno;
+	if (fd >= 0)
+		close(fd);
+	if (ret == -ENOENT)
+		return 0;	/* somebody was quicker */
+	if (ret == -EBUSY) {
+		ckpt_err_set(err, EBUSY, "%s@%llu: a snapshot is being built on it", job->name,
+			     (unsigned long long)f->generation);
+		ckpt_err_hint(err, "try again when that is done");
+		return ret;
+	}
+	if (ret)
 		return ckpt_err_sys(err, ret, "%s/%s/%s: cannot remove the generation", s->path,
 				    job->name, file);
-	}
 	removed->generations++;
 	removed->bytes += f->size;
 	return 0;

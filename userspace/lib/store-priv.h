@@ -44,6 +44,12 @@ static inline uint64_t store_scan_generation(const struct job_scan *scan, size_t
 	return ((const uint64_t *)scan->generations.data)[i];
 }
 
+/*
+ * flock() with @how, LOCK_EX or LOCK_SH, without waiting.  0: locked; -EWOULDBLOCK: somebody else
+ * has it; else there are no locks here.
+ */
+int store_lock(int fd, int how);
+
 /* Open a generation for reading, never through a link: an fd or -errno, no text. */
 int store_open_generation(int jobfd, uint64_t generation);
 

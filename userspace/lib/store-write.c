@@ -22,6 +22,10 @@
  * more, and leaves it.  A directory scan is not atomic, so a claim is made good only when gen-N is
  * still missing after it: no one else can commit N from then on.
  *
+ * A generation that is there is locked too: shared by who builds a delta on it, exclusively by who
+ * removes it or puts another image in its place (then the temporary .tmp-N stands beside gen-N, and
+ * is renamed over it).
+ *
  * File systems without flock() (some Lustre mounts): writing works, leftovers stay.
  */
 #include <errno.h>
@@ -43,6 +47,7 @@ struct store_writer {
 	struct store	*store;
 	int		jobfd;
 	int		fd;		/* the temporary, locked; -1: none */
+	int		old;		/* the file to take the place of, borrowed; -1: none */
 	uint64_t	generation;
 	bool		committed;
 	char		name[STORE_NAME_MAX + 1];
@@ -52,13 +57,12 @@ struct store_writer {
 	char		path[STORE_PATH_MAX];
 };
 
-/* 0: locked; -EWOULDBLOCK: somebody lives; else there are no locks here. */
-static int lock_file(int fd)
+int store_lock(int fd, int how)
 {
 	int ret;
 
 	do {
-		ret = flock(fd, LOCK_EX | LOCK_NB);
+		ret = flock(fd, how | LOCK_NB);
 	} while (ret && errno == EINTR);
 	return ret ? -errno : 0;
 }
@@ -77,7 +81,7 @@ static bool remove_if_dead(int jobfd, uint64_t generation, uint64_t *bytes)
 	fd = openat(jobfd, temp, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	if (!lock_file(fd) && store_same_file(fd, jobfd, temp) && !fstat(fd, &st))
+	if (!store_lock(fd, LOCK_EX) && store_same_file(fd, jobfd, temp) && !fstat(fd, &st))
 		removed = !unlinkat(jobfd, temp, 0);
 	close(fd);
 	if (removed && bytes)
@@ -132,12 +136,14 @@ static int claim(struct store_writer *w)
 		       0600);
 	if (w->fd < 0)
 		return errno == EEXIST ? -EAGAIN : -errno;
-	lock = lock_file(w->fd);
+	lock = store_lock(w->fd, LOCK_EX);
 	if (lock == -EWOULDBLOCK || !store_same_file(w->fd, w->jobfd, w->temp)) {
 		close(w->fd);	/* a cleaner has it and removes it */
 		w->fd = -1;
 		return -EAGAIN;
 	}
+	if (w->old >= 0)
+		return 0;
 	if (fstatat(w->jobfd, w->file, &st, AT_SYMLINK_NOFOLLOW)) {
 		if (errno == ENOENT)
 			return 0;
@@ -223,6 +229,27 @@ static int open_claimed(struct store_writer *w, struct ckpt_err *err)
 			    w->name);
 }
 
+static struct store_writer *new_writer(struct store *store, const char *name, int old)
+{
+	struct store_writer *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->store = store;
+	w->jobfd = -1;
+	w->fd = -1;
+	w->old = old;
+	strcpy(w->name, name);
+	return w;
+}
+
+static void name_generation(struct store_writer *w)
+{
+	snprintf(w->label, sizeof(w->label), "%s@%llu", w->name,
+		 (unsigned long long)w->generation);
+	snprintf(w->path, sizeof(w->path), "%s/%s/%s", w->store->path, w->name, w->file);
+}
+
 int store_writer_open(struct store *store, const char *name, struct ckpt_err *err,
 		      struct store_writer **ret_writer)
 {
@@ -235,23 +262,52 @@ int store_writer_open(struct store *store, const char *name, struct ckpt_err *er
 			      STORE_NAME_MAX);
 		return -EINVAL;
 	}
-	w = calloc(1, sizeof(*w));
+	w = new_writer(store, name, -1);
 	if (!w)
 		return ckpt_err_sys(err, ENOMEM, "%s", name);
-	w->store = store;
-	w->jobfd = -1;
-	w->fd = -1;
-	strcpy(w->name, name);
 	ret = open_claimed(w, err);
 	if (ret) {
 		store_writer_close(w);
 		return ret;
 	}
-	snprintf(w->label, sizeof(w->label), "%s@%llu", w->name,
-		 (unsigned long long)w->generation);
-	snprintf(w->path, sizeof(w->path), "%s/%s/%s", store->path, w->name, w->file);
+	name_generation(w);
 	*ret_writer = w;
 	return 0;
+}
+
+static int claim_over(struct store_writer *w, struct ckpt_err *err)
+{
+	int ret;
+
+	w->jobfd = store_open_job(w->store, w->name);
+	if (w->jobfd < 0)
+		return store_fail(w->store, err, w->jobfd, "cannot open the job", w->name);
+	store_remove_stale(w->jobfd, NULL);
+	store_temp_name(w->generation, w->temp);
+	store_file_name(w->generation, w->file);
+	name_generation(w);
+	ret = claim(w);
+	if (ret == -EAGAIN)
+		return ckpt_err_set(err, EBUSY, "%s: another one is being put in its place",
+				    w->label);
+	return ret ? store_fail(w->store, err, ret, "cannot make a temporary file", w->name) : 0;
+}
+
+int store_writer_open_over(struct store *store, const struct store_ref *ref, int old,
+			   struct ckpt_err *err, struct store_writer **ret_writer)
+{
+	struct store_writer *w = new_writer(store, ref->name, old);
+	int ret;
+
+	if (!w)
+		return ckpt_err_sys(err, ENOMEM, "%s", ref->label);
+	w->generation = ref->generation;
+	ret = claim_over(w, err);
+	if (ret)
+		store_writer_close(w);
+	else
+		*ret_writer = w;
+	return ret;
 }
 
 int store_writer_fd(const struct store_writer *w)
@@ -301,6 +357,23 @@ static int sync_dirs(const struct store_writer *w)
 	return ret ? ret : util_fsync_dir(w->store->fd);
 }
 
+/* Nobody builds on the old one, and nobody else takes it away, while this happens. */
+static int rename_over(struct store_writer *w)
+{
+	int fd = openat(w->jobfd, w->file, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), ret;
+
+	if (fd < 0)
+		return errno == ENOENT ? -ESTALE : -errno;
+	ret = store_lock(fd, LOCK_EX) == -EWOULDBLOCK ? -EBUSY : 0;
+	if (!ret && !(store_same_file(fd, w->jobfd, w->file) &&
+		      store_same_file(w->old, w->jobfd, w->file)))
+		ret = -ESTALE;
+	if (!ret && renameat(w->jobfd, w->temp, w->jobfd, w->file))
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
 int store_writer_commit(struct store_writer *w, struct ckpt_err *err)
 {
 	const char *what = "cannot sync the image";
@@ -311,13 +384,16 @@ int store_writer_commit(struct store_writer *w, struct ckpt_err *err)
 	ret = util_fsync(w->fd);
 	if (!ret) {
 		what = "cannot rename the image into place";
-		ret = rename_new(w->jobfd, w->temp, w->file);
+		ret = w->old < 0 ? rename_new(w->jobfd, w->temp, w->file) : rename_over(w);
 	}
 	if (!ret) {
 		what = "cannot sync the directory";
 		ret = sync_dirs(w);
-		/* not known to be durable: then it must not be taken for it */
-		if (ret)
+		/*
+		 * Not known to be durable: then it must not be taken for it.  One that took the place
+		 * of another holds the same, so either may come back.
+		 */
+		if (ret && w->old < 0)
 			unlinkat(w->jobfd, w->file, 0);
 	}
 	if (ret) {

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -481,6 +482,89 @@ int store_resolve(struct store *s, const char *ref, struct ckpt_err *err, int *r
 		return resolve_path(ref, err, ret_fd, ret_ref);
 	ret = store_ref_parse(ref, err, ret_ref);
 	return ret ? ret : resolve_job(s, err, ret_fd, ret_ref);
+}
+
+int store_hold(struct store *s, const struct store_ref *ref, int fd)
+{
+	char file[STORE_FILE_MAX];
+	int jobfd, ret = store_lock(fd, LOCK_SH);
+
+	if (ret)
+		return ret == -EWOULDBLOCK ? ret : 0;
+	jobfd = store_open_job(s, ref->name);
+	if (jobfd < 0)
+		return jobfd;
+	store_file_name(ref->generation, file);
+	/* Who removes it may have come between the opening and the lock. */
+	if (!store_same_file(fd, jobfd, file))
+		ret = -ENOENT;
+	close(jobfd);
+	return ret;
+}
+
+/* Directory of @path, as a prefix of it: "" or "DIR/". */
+static int dir_length(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? (int)(slash - path) + 1 : 0;
+}
+
+static int open_beside(const char *path, int dir_len, uint64_t generation)
+{
+	char dir[STORE_PATH_MAX];
+	int dirfd, fd;
+
+	snprintf(dir, sizeof(dir), "%.*s.", dir_len, path);
+	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0)
+		return -errno;
+	fd = store_open_generation(dirfd, generation);
+	close(dirfd);
+	return fd;
+}
+
+static int open_in_job(const struct store *s, const char *name, uint64_t generation)
+{
+	int fd, jobfd = store_open_job(s, name);
+
+	if (jobfd < 0)
+		return jobfd;
+	fd = store_open_generation(jobfd, generation);
+	close(jobfd);
+	return fd;
+}
+
+int store_resolve_sibling(struct store *s, const struct store_ref *of, uint64_t generation,
+			  bool to_run, struct ckpt_err *err, int *ret_fd,
+			  struct store_ref *ret_ref)
+{
+	int dir_len = dir_length(of->path), fd, ret = 0;
+	char file[STORE_FILE_MAX];
+
+	store_file_name(generation, file);
+	memset(ret_ref, 0, sizeof(*ret_ref));
+	memcpy(ret_ref->name, of->name, sizeof(ret_ref->name));
+	ret_ref->generation = of->name[0] ? generation : 0;
+	if (snprintf(ret_ref->path, sizeof(ret_ref->path), "%.*s%s", dir_len, of->path, file) >=
+	    (int)sizeof(ret_ref->path))
+		return ckpt_err_set(err, ENAMETOOLONG, "%.*s", 200, of->path);
+	if (of->name[0])
+		snprintf(ret_ref->label, sizeof(ret_ref->label), "%s@%llu", of->name,
+			 (unsigned long long)generation);
+	else
+		memcpy(ret_ref->label, ret_ref->path, sizeof(ret_ref->label));
+	fd = of->name[0] ? open_in_job(s, of->name, generation) :
+	     open_beside(of->path, dir_len, generation);
+	if (fd < 0)
+		return ckpt_err_sys(err, fd, "%s: cannot open the image", ret_ref->label);
+	if (to_run)
+		ret = store_check_ours(fd, ret_ref->path, err);
+	if (ret)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return ret;
 }
 
 static int check_job(const struct store *s, const struct store_ref *ref, struct ckpt_err *err)

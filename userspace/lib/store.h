@@ -45,6 +45,7 @@ void store_name_default(const char *comm, pid_t pid, char ret_name[STORE_NAME_MA
 /* -------------------------------------------------------------------------------- writing */
 
 struct store_writer;
+struct store_ref;
 
 /*
  * Claim the next generation of @name and open its temporary file.  Temporaries that dead writers
@@ -53,6 +54,14 @@ struct store_writer;
  */
 int store_writer_open(struct store *store, const char *name, struct ckpt_err *err,
 		      struct store_writer **ret_writer);
+
+/*
+ * The same, to put another image in the place of generation @ref, which is open as @old (borrowed).
+ * Then store_writer_commit() exchanges them in one step; -EBUSY if a snapshot is being built on the
+ * old one, -ESTALE if it is not there any more.
+ */
+int store_writer_open_over(struct store *store, const struct store_ref *ref, int old,
+			   struct ckpt_err *err, struct store_writer **ret_writer);
 
 /* Empty, at its start, mode 0600; belongs to the writer. */
 int store_writer_fd(const struct store_writer *w);
@@ -102,6 +111,20 @@ int store_resolve(struct store *store, const char *ref, struct ckpt_err *err, in
  */
 int store_resolve_to_run(struct store *store, const char *ref, struct ckpt_err *err, int *ret_fd,
 			 struct store_ref *ret_ref);
+
+/*
+ * Open generation @generation that lies where @of does: in its job, or, of a path, beside it under
+ * the name a store gives it.  -ENOENT: it is not there.  @to_run as above, for the file.
+ */
+int store_resolve_sibling(struct store *store, const struct store_ref *of, uint64_t generation,
+			  bool to_run, struct ckpt_err *err, int *ret_fd,
+			  struct store_ref *ret_ref);
+
+/*
+ * Keep the generation open as @fd from being removed, until @fd is closed.  -ENOENT: it is gone
+ * already; -EWOULDBLOCK: it is being removed.  Where there are no file locks it is not kept.
+ */
+int store_hold(struct store *store, const struct store_ref *ref, int fd);
 
 struct store_entry {
 	const char	*name;

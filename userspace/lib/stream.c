@@ -64,7 +64,7 @@ void stream_map_free(struct stream_map *map)
 }
 
 int stream_map_check(const struct stream_map *map, const struct ckpt_model *model,
-		     struct ckpt_err *err)
+		     const struct chain *parent, struct ckpt_err *err)
 {
 	for (size_t i = 0; i < map->nr; i++) {
 		const struct ckpt_run *run = &map->runs[i];
@@ -79,6 +79,12 @@ int stream_map_check(const struct stream_map *map, const struct ckpt_model *mode
 		case CKPT_RUN_ZERO:
 		case CKPT_RUN_FILE:
 			break;
+		case CKPT_RUN_PARENT:
+			if (parent && chain_covers(parent, run->start,
+						   run->len / model->system.page_size))
+				break;
+			return ckpt_err_set(err, EIO, "map of the snapshot: %#llx is to be as in "
+					    "the parent, which does not have it", start);
 		case CKPT_RUN_OPAQUE:
 			if (vma->rec.flags & (CKPT_VMA_VDSO | CKPT_VMA_SPECIAL))
 				break;
@@ -97,74 +103,142 @@ int stream_map_check(const struct stream_map *map, const struct ckpt_model *mode
 }
 
 struct stream {
-	int			snapshot;
-	struct image_writer	*writer;
+	const struct stream_job	*job;
 	uint64_t		page_size;
-	void			*buf;		/* READ_BATCH */
+	char			*buf;		/* READ_BATCH */
 	uint64_t		done;
-	uint64_t		total;
-	stream_progress_fn	progress;
-	void			*arg;
+	uint64_t		begin_gap;	/* behind the last run */
+	struct stream_stats	stats;
 	struct ckpt_err		*err;
 };
 
+/*
+ * Pages that are marked as changed and are not: rewritten values, and what shares a huge page or a
+ * fault with a change.  What is left goes out in stretches.
+ */
+static int write_changed(struct stream *s, uint64_t addr, const char *data, uint64_t npages)
+{
+	uint64_t begin = 0;
+	int ret = 0;
+
+	for (uint64_t i = 0; !ret && i <= npages; i++) {
+		const char *page = data + i * s->page_size;
+
+		if (i < npages && !chain_same_page(s->job->parent, addr + i * s->page_size, page))
+			continue;
+		if (i > begin)
+			ret = image_writer_data(s->job->writer, addr + begin * s->page_size,
+						i - begin, data + begin * s->page_size, s->err);
+		s->stats.same_pages += i < npages;
+		begin = i + 1;
+	}
+	return ret;
+}
+
+static int write_data(struct stream *s, uint64_t addr, size_t len)
+{
+	uint64_t npages = len / s->page_size;
+
+	if (s->job->parent)
+		return write_changed(s, addr, s->buf, npages);
+	return image_writer_data(s->job->writer, addr, npages, s->buf, s->err);
+}
+
 static int stream_data(struct stream *s, const struct ckpt_run *run)
 {
+	const struct stream_job *job = s->job;
+
 	for (uint64_t off = 0; off < run->len;) {
 		size_t n = run->len - off < READ_BATCH ? run->len - off : READ_BATCH;
-		int ret = snapshot_read(s->snapshot, run->start + off, s->buf, n, s->err);
+		int ret = snapshot_read(job->snapshot, run->start + off, s->buf, n, s->err);
 
 		if (!ret)
-			ret = image_writer_data(s->writer, run->start + off, n / s->page_size,
-						s->buf, s->err);
+			ret = write_data(s, run->start + off, n);
 		if (ret)
 			return ret;
 		off += n;
 		s->done += n;
-		if (s->progress)
-			ret = s->progress(s->done, s->total, s->arg);
+		if (job->progress)
+			ret = job->progress(s->done, job->map->data_bytes, job->arg);
 		if (ret)
 			return ckpt_err_sys(s->err, ret, "stream of the memory");
 	}
 	return 0;
 }
 
+/* What the parent has between the last run and @end is there no more. */
+static int stream_gap(struct stream *s, uint64_t end)
+{
+	const struct chain *parent = s->job->parent;
+	int ret = 0;
+
+	if (!parent)
+		return 0;
+	for (size_t i = chain_find(parent, s->begin_gap); !ret && i < chain_spans(parent); i++) {
+		struct chain_span span;
+		uint64_t last;
+
+		chain_get_span(parent, i, &span);
+		if (span.addr >= end)
+			break;
+		last = span.addr + span.npages * s->page_size;
+		if (span.addr < s->begin_gap)
+			span.addr = s->begin_gap;
+		if (last > end)
+			last = end;
+		ret = image_writer_gone(s->job->writer, span.addr,
+					(last - span.addr) / s->page_size, s->err);
+	}
+	return ret;
+}
+
 static int stream_run(struct stream *s, const struct ckpt_run *run,
 		      const struct ckpt_model_vma *vma)
 {
 	uint64_t npages = run->len / s->page_size;
+	int ret;
 
+	if (run->kind == CKPT_RUN_OPAQUE)
+		return 0;		/* checked; the image knows nothing of it, as of a gap */
+	ret = stream_gap(s, run->start);
+	s->begin_gap = run->start + run->len;
+	if (ret)
+		return ret;
 	switch (run->kind) {
 	case CKPT_RUN_DATA:
 		return stream_data(s, run);
 	case CKPT_RUN_ZERO:
-		return image_writer_zero(s->writer, run->start, npages, s->err);
+		return image_writer_zero(s->job->writer, run->start, npages, s->err);
 	case CKPT_RUN_FILE:
-		return image_writer_file(s->writer, run->start, npages,
+		return image_writer_file(s->job->writer, run->start, npages,
 					 vma->rec.pgoff + (run->start - vma->rec.start), s->err);
 	default:
-		return 0;		/* OPAQUE, and checked */
+		return 0;		/* PARENT, and checked */
 	}
 }
 
-int stream_pages(int snapshot, const struct stream_map *map, const struct ckpt_model *model,
-		 struct image_writer *w, stream_progress_fn progress, void *arg,
-		 struct ckpt_err *err, struct image_pages_stats *ret_stats)
+int stream_pages(const struct stream_job *job, struct ckpt_err *err,
+		 struct stream_stats *ret_stats)
 {
+	const struct stream_map *map = job->map;
 	struct stream s = {
-		.snapshot = snapshot, .writer = w, .page_size = model->system.page_size,
-		.total = map->data_bytes, .progress = progress, .arg = arg, .err = err,
+		.job = job, .page_size = job->model->system.page_size, .err = err,
 	};
 	int ret;
 
 	s.buf = mmap(NULL, READ_BATCH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (s.buf == MAP_FAILED)
 		return ckpt_err_sys(err, errno, "buffer for the stream");
-	ret = image_writer_begin_pages(w, model->proc.pid, err);
+	ret = image_writer_begin_pages(job->writer, job->model->proc.pid, err);
 	for (size_t i = 0; !ret && i < map->nr; i++)
-		ret = stream_run(&s, &map->runs[i], ckpt_model_vma(model, map->runs[i].start));
+		ret = stream_run(&s, &map->runs[i],
+				 ckpt_model_vma(job->model, map->runs[i].start));
 	if (!ret)
-		ret = image_writer_end_pages(w, err, ret_stats);
+		ret = stream_gap(&s, UINT64_MAX);
+	if (!ret)
+		ret = image_writer_end_pages(job->writer, err, &s.stats.pages);
+	if (!ret)
+		*ret_stats = s.stats;
 	munmap(s.buf, READ_BATCH);
 	return ret;
 }

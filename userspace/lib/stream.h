@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <linux/ckpt.h>
 
+#include "chain.h"
 #include "err.h"
 #include "image.h"
 #include "state.h"
@@ -29,18 +30,43 @@ void stream_map_free(struct stream_map *map);
 
 /*
  * Check that nothing the image needs is opaque memory: -EOPNOTSUPP names the first that is.  What
- * the kernel installs anew in every process (vdso, vvar) is not needed.
+ * the kernel installs anew in every process (vdso, vvar) is not needed.  And that what is to be as
+ * in the parent is there: @parent, loaded, of a delta; else NULL.
  */
 int stream_map_check(const struct stream_map *map, const struct ckpt_model *model,
-		     struct ckpt_err *err);
+		     const struct chain *parent, struct ckpt_err *err);
+
+/**
+ * struct stream_job - from where to where
+ * @snapshot: descriptor of the module; the barrier is done
+ * @map: of it, checked
+ * @model: of the process
+ * @parent: chain the image is a delta of, loaded; NULL: it is full
+ * @writer: of the image
+ * @progress: may be NULL
+ * @arg: its last argument
+ */
+struct stream_job {
+	int			snapshot;
+	const struct stream_map	*map;
+	const struct ckpt_model	*model;
+	struct chain		*parent;
+	struct image_writer	*writer;
+	stream_progress_fn	progress;
+	void			*arg;
+};
+
+/* What became of it: the image's figures, and pages of a delta left out as their bytes are the parent's. */
+struct stream_stats {
+	struct image_pages_stats pages;
+	uint64_t		same_pages;
+};
 
 /*
- * Write the PAGES section of process model->proc.pid: every run of @map in one pass, by rising
- * address, data in batches of a few MiB.  Needs the barrier done.  @progress may be NULL.  Figures
- * in @ret_stats.
+ * Write the PAGES section of process model->proc.pid: every run of the map in one pass, by rising
+ * address, data in batches of a few MiB.
  */
-int stream_pages(int snapshot, const struct stream_map *map, const struct ckpt_model *model,
-		 struct image_writer *w, stream_progress_fn progress, void *arg,
-		 struct ckpt_err *err, struct image_pages_stats *ret_stats);
+int stream_pages(const struct stream_job *job, struct ckpt_err *err,
+		 struct stream_stats *ret_stats);
 
 #endif

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* compact.c - ckptctl compact: make a delta a full snapshot. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+
+#include "ctl.h"
+#include "compact.h"
+
+enum { OPT_LEVEL = CTL_LONG };
+
+static const struct ctl_opt opts[] = {
+	{ OPT_LEVEL, "level", "N", "zstd level, -7 to 19 (1)" },
+	{ }
+};
+
+static void human(const struct ctl *ctl, json_t *o)
+{
+	char was[OUT_SMALL], is[OUT_SMALL];
+
+	printf("%s%s%s\n", out_bold(), out_get_text(o, "ref"), out_plain());
+	if (!json_is_true(json_object_get(o, "changed"))) {
+		printf("  is a full snapshot already\n");
+		return;
+	}
+	printf("  of %u generations, now on its own; %s, was %s\n",
+	       (unsigned int)out_get(o, "generations"), out_size(out_get(o, "size"), is),
+	       out_size(out_get(o, "old_size"), was));
+}
+
+static json_t *report(const char *label, const struct compact_result *r)
+{
+	return json_pack("{s:b,s:o,s:b,s:I,s:I,s:I,s:I}", "ok", 1, "ref", report_text(label),
+			 "changed", r->length > 1, "generations", (json_int_t)r->length,
+			 "size", (json_int_t)r->info.file_size,
+			 "old_size", (json_int_t)r->old_size,
+			 "data_pages", (json_int_t)r->pages.data_pages);
+}
+
+static int compact(struct ctl *ctl, const char *ref, int level)
+{
+	struct compact_result r;
+	char label[STORE_NAME_MAX + 24];
+	struct store *store;
+	int ret, sig;
+
+	if (store_open(ctl->store, false, &ctl->err, &store))
+		return ctl_fail(ctl, NULL);
+	progress_begin(ctl, "compact");
+	ret = compact_run(store, ref, level, progress_tell, NULL, &ctl->err, &r);
+	sig = progress_end();
+	store_close(store);
+	if (ret && sig && ret == -EINTR) {
+		ckpt_err_clear(&ctl->err);
+		ckpt_err_set(&ctl->err, EINTR, "interrupted: %s is as it was", ref);
+	}
+	if (ret)
+		return ctl_fail(ctl, NULL);
+	snprintf(label, sizeof(label), "%.*s@%llu", STORE_NAME_MAX, r.info.job,
+		 (unsigned long long)r.info.generation);
+	return ctl_report(ctl, report(label, &r), human);
+}
+
+static int run(struct ctl *ctl, int argc, char **argv)
+{
+	const char *arg;
+	int64_t n = 0;
+
+	while (ctl_next(ctl, argc, argv, &arg) == OPT_LEVEL)
+		if (!ctl_number(arg, -7, 19, &n) || !n)
+			return ctl_usage(ctl, "'%s' is no zstd level", arg);
+	if (argc - optind != 1)
+		return ctl_usage(ctl, argc == optind ? "what to compact is missing" :
+				 "one snapshot at a time");
+	return compact(ctl, argv[optind], n);
+}
+
+const struct verb verb_compact = {
+	.name = "compact", .args = "[OPTION]... REF", .opts = opts, .run = run,
+	.summary = "Make a snapshot of changes a full one",
+	.about = "\nREF is JOB (its newest generation) or JOB@GENERATION. What is built on it stays so;\n"
+		 "what it was built on is not needed by it any more: see gc.",
+};

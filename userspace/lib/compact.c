@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * compact.c - see compact.h.  Sections are copied in the order they have; those of memory are put
+ * together from the chain.  Memory: the indexes of the chain, and the frames being read of each
+ * member, since addresses rise and each member has them in that order.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compact.h"
+
+struct compact {
+	struct chain		*chain;
+	struct store_writer	*store_writer;
+	struct image_writer	*writer;
+	stream_progress_fn	progress;
+	void			*arg;
+	uint64_t		done;
+	struct ckpt_err		*err;
+	struct compact_result	*result;
+};
+
+static int copy_blob(struct compact *c, uint32_t i, const struct image_section *s)
+{
+	size_t size;
+	void *data;
+	int ret = image_load(chain_image(c->chain), i, c->err, &data, &size);
+
+	if (ret)
+		return ret;
+	ret = image_writer_put(c->writer, s->kind, s->owner, s->sub, data, size, c->err);
+	free(data);
+	return ret;
+}
+
+static int copy_span(struct compact *c, size_t i)
+{
+	const void *data;
+	struct chain_span s;
+	int ret;
+
+	chain_get_span(c->chain, i, &s);
+	switch (s.kind) {
+	case IMAGE_RUN_ZERO:
+		return image_writer_zero(c->writer, s.addr, s.npages, c->err);
+	case IMAGE_RUN_FILE:
+		return image_writer_file(c->writer, s.addr, s.npages, s.file_offset, c->err);
+	default:
+		ret = chain_borrow(c->chain, i, c->err, &data);
+		return ret ? ret : image_writer_data(c->writer, s.addr, s.npages, data, c->err);
+	}
+}
+
+static int advance(struct compact *c, size_t i)
+{
+	uint64_t page_size = image_get_info(chain_image(c->chain))->page_size;
+	struct chain_span s;
+	int ret = 0;
+
+	chain_get_span(c->chain, i, &s);
+	if (s.kind != IMAGE_RUN_DATA)
+		return 0;
+	c->done += s.npages * page_size;
+	if (c->progress)
+		ret = c->progress(c->done, chain_pages(c->chain, IMAGE_RUN_DATA) * page_size,
+				  c->arg);
+	return ret ? ckpt_err_sys(c->err, ret, "%s: given up", chain_ref(c->chain)->label) : 0;
+}
+
+static int copy_pages(struct compact *c, uint32_t owner)
+{
+	int ret = chain_load(c->chain, owner, c->err);
+
+	c->done = 0;
+	if (!ret)
+		ret = image_writer_begin_pages(c->writer, owner, c->err);
+	for (size_t i = 0; !ret && i < chain_spans(c->chain); i++) {
+		ret = copy_span(c, i);
+		if (!ret)
+			ret = advance(c, i);
+	}
+	return ret ? ret : image_writer_end_pages(c->writer, c->err, &c->result->pages);
+}
+
+static int copy_section(struct compact *c, uint32_t i)
+{
+	struct image *image = chain_image(c->chain);
+	struct image_section s;
+
+	image_get_section(image, i, &s);
+	switch (s.kind) {
+	case IMAGE_STATE:
+	case IMAGE_META:
+		return copy_blob(c, i, &s);
+	case IMAGE_PAGES:
+		return copy_pages(c, s.owner);
+	default:
+		return ckpt_err_set(c->err, EOPNOTSUPP, "%s: section %u is of unknown kind %u",
+				    image_label(image), i, s.kind);
+	}
+}
+
+static int write_image(struct compact *c, int level)
+{
+	const struct image_info *info = image_get_info(chain_image(c->chain));
+	const struct image_params params = {
+		.label = store_writer_label(c->store_writer), .job = info->job,
+		.generation = info->generation, .replaces = info, .pid = info->pid,
+		.comm = info->comm, .page_size = info->page_size, .level = level,
+	};
+	int ret = image_writer_open(store_writer_fd(c->store_writer), &params, c->err, &c->writer);
+
+	for (uint32_t i = 0; !ret && i < info->sections; i++)
+		ret = copy_section(c, i);
+	if (!ret)
+		ret = image_writer_finish(c->writer, c->err, &c->result->info);
+	return ret ? ret : store_writer_commit(c->store_writer, c->err);
+}
+
+int compact_run(struct store *store, const char *ref, int level, stream_progress_fn progress,
+		void *arg, struct ckpt_err *err, struct compact_result *ret_result)
+{
+	struct compact c = { .progress = progress, .arg = arg, .err = err, .result = ret_result };
+	const struct image_info *info;
+	int ret;
+
+	memset(ret_result, 0, sizeof(*ret_result));
+	if (store_ref_is_path(ref))
+		return ckpt_err_set(err, EINVAL, "%s: is a path; only what is in a store, by name, "
+				    "can be compacted", ref);
+	ret = chain_open(store, ref, false, err, &c.chain);
+	if (ret)
+		return ret;
+	info = image_get_info(chain_image(c.chain));
+	ret_result->length = chain_length(c.chain);
+	ret_result->old_size = info->file_size;
+	ret_result->info = *info;
+	if (image_info_is_delta(info))
+		ret = store_writer_open_over(store, chain_ref(c.chain), chain_fd(c.chain), err,
+					     &c.store_writer);
+	if (!ret && c.store_writer)
+		ret = write_image(&c, level);
+	image_writer_close(c.writer);
+	store_writer_close(c.store_writer);
+	chain_close(c.chain);
+	return ret;
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * snap-parent.c - what a delta is of.
+ *
+ * Two sides have to agree.  The store names the newest generation of the job; the module knows since
+ * which generation it keeps account of this very address space.  Only when both are the same image,
+ * by identity, is there a delta: so a name that is used again, another program, a restored one, a
+ * generation that was removed, or a snapshot into another store all lead to a full one.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "snap.h"
+
+static int count(const struct store_entry *entry, void *arg)
+{
+	++*(int *)arg;
+	return 0;
+}
+
+/* -ENOENT: there are none. */
+static int need_generations(struct store *store, const char *job, struct ckpt_err *why)
+{
+	struct ckpt_err own = CKPT_ERR_INIT;
+	int n = 0, ret = store_list(store, job, count, &n, &own);
+
+	if (ret == -ENOENT || (!ret && !n))
+		return ckpt_err_set(why, ENOENT, "%s has no generation yet", job);
+	return ret ? ckpt_err_set(why, ret, "%s", own.text) : 0;
+}
+
+/* 0, or why it cannot serve. */
+static int check(struct store *store, struct chain *c, struct ckpt_err *why)
+{
+	const struct store_ref *ref = chain_ref(c);
+	const struct image_info *info = image_get_info(chain_image(c));
+
+	if (chain_length(c) == CHAIN_MAX)
+		return ckpt_err_set(why, E2BIG, "%s is built on %d others already", ref->label,
+				    CHAIN_MAX - 1);
+	if (chain_hold(c, store))
+		return ckpt_err_set(why, EBUSY, "%s is being removed", ref->label);
+	return chain_load(c, info->pid, why);
+}
+
+struct chain *snap_parent_open(struct store *store, const char *job, char *ret_why)
+{
+	struct ckpt_err why = CKPT_ERR_INIT;
+	struct chain *c = NULL;
+	int ret = need_generations(store, job, &why);
+
+	if (!ret)
+		ret = chain_open(store, job, false, &why, &c);
+	if (!ret)
+		ret = check(store, c, &why);
+	if (!ret)
+		return c;
+	chain_close(c);
+	snprintf(ret_why, CKPT_ERR_TEXT, "%s", why.text);
+	return NULL;
+}
+
+const char *snap_why_full(uint32_t full)
+{
+	switch (full) {
+	case CKPT_FULL_UNASKED:
+		return "no account is to be kept of what changes";
+	case CKPT_FULL_UNTRACKED:
+		return "no account was kept of what it changed";
+	case CKPT_FULL_PARENT:
+		return "account was kept since another snapshot than the newest generation";
+	case CKPT_FULL_PENDING:
+		return "another snapshot of it is being written";
+	case CKPT_FULL_WATCH:
+		return "this kernel does not let us watch who writes past its page tables";
+	default:
+		return "the module gave all of it";
+	}
+}
