@@ -45,7 +45,7 @@ def add_options(p):
 class Target:
 	"""bench/target, running."""
 
-	def __init__(self, tmp, mib, pages):
+	def __init__(self, tmp, mib, pages, *more):
 		self.mib = mib
 		fifo = os.path.join(tmp, "fifo")
 		if not os.path.exists(fifo):
@@ -56,7 +56,7 @@ class Target:
 		self.fifo = os.open(fifo, os.O_RDWR | os.O_CLOEXEC)
 		self.text = b""
 		# CRIU wants a session leader without terminals or pipes to others.
-		self.proc = subprocess.Popen([os.path.join(tmp, "target"), fifo, str(mib), pages], cwd=tmp,
+		self.proc = subprocess.Popen([os.path.join(tmp, "target"), fifo, str(mib), pages, *more], cwd=tmp,
 					     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
 					     stderr=subprocess.DEVNULL, start_new_session=True)
 		self._line("ready")
@@ -83,7 +83,7 @@ class Target:
 		got = line.decode().split()
 		if got[0] != word:
 			raise RuntimeError(f"target said \"{line.decode()}\" instead of \"{word}\"")
-		return int(got[1]) if len(got) > 1 else None
+		return [int(n) for n in got[1:]]
 
 	def _ask(self, sig, word):
 		self.proc.send_signal(sig)
@@ -93,10 +93,14 @@ class Target:
 		self._ask(signal.SIGUSR2, "written")
 
 	def fork_ns(self):
-		return self._ask(signal.SIGUSR1, "fork")
+		return self._ask(signal.SIGUSR1, "fork")[0]
 
 	def gap_ns(self):
-		return self._ask(signal.SIGHUP, "gap")
+		return self._ask(signal.SIGHUP, "gap")[0]
+
+	def touch(self):
+		"""[nanoseconds, page faults] that it took to write to some pages."""
+		return self._ask(signal.SIGWINCH, "touched")
 
 
 def snapshot(device, target):

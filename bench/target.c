@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * target FIFO MIB 4k|thp - a program to be measured: memory of a known size, never at rest
+ * target FIFO MIB 4k|thp [N] - a program to be measured: memory of a known size, never at rest
  *
  * Touches MIB MiB, then reads the clock over and over and remembers the longest time between two
  * readings: what stopped it, and for how long, as the program itself sees it. Answers signals, each
@@ -8,6 +8,7 @@
  *
  *   SIGUSR1  forks; "fork N": nanoseconds until fork() returned here
  *   SIGUSR2  writes every page anew; "written", and the search for the longest gap begins anew
+ *   SIGWINCH writes to N pages here and there (1000); "touched NANOSECONDS FAULTS"
  *   SIGHUP   "gap N": the longest so far, nanoseconds
  *   SIGTERM  ends with status 0
  *
@@ -17,6 +18,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "../selftests/workload/work.h"
@@ -66,6 +68,24 @@ static uint64_t time_fork(void)
 	return took;
 }
 
+/* Each time other pages; no page twice in a row of calls, as far as there are enough. */
+static uint64_t touch(const char *fifo, char *p, size_t len, long nr)
+{
+	static uint64_t next;
+	uint64_t pages = len / PAGE, begin, took;
+	struct rusage before, after;
+
+	must(getrusage(RUSAGE_THREAD, &before));
+	begin = now_ns(CLOCK_MONOTONIC);
+	/* 40503 is odd: it comes to every page of a power of two before it comes to one again. */
+	for (long i = 0; i < nr; i++)
+		*(volatile uint64_t *)(p + next++ * 40503 % pages * PAGE + 64) = begin + i;
+	took = now_ns(CLOCK_MONOTONIC) - begin;
+	must(getrusage(RUSAGE_THREAD, &after));
+	return answer(fifo, "touched %llu %ld", (unsigned long long)took,
+		      after.ru_minflt - before.ru_minflt);
+}
+
 static void listen_to(int sig)
 {
 	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
@@ -73,7 +93,7 @@ static void listen_to(int sig)
 	must(sigaction(sig, &sa, NULL));
 }
 
-static uint64_t obey(const char *fifo, int sig, char *p, size_t len, uint64_t *gap)
+static uint64_t obey(const char *fifo, int sig, char *p, size_t len, long nr, uint64_t *gap)
 {
 	switch (sig) {
 	case SIGUSR1:
@@ -82,6 +102,8 @@ static uint64_t obey(const char *fifo, int sig, char *p, size_t len, uint64_t *g
 		write_all(p, len);
 		*gap = 0;
 		return answer(fifo, "written");
+	case SIGWINCH:
+		return touch(fifo, p, len, nr);
 	case SIGHUP:
 		return answer(fifo, "gap %llu", (unsigned long long)*gap);
 	default:
@@ -92,11 +114,12 @@ static uint64_t obey(const char *fifo, int sig, char *p, size_t len, uint64_t *g
 int main(int argc, char **argv)
 {
 	size_t len = (size_t)arg_number(argc, argv, 2, 64) << 20;
+	long nr = arg_number(argc, argv, 4, 1000);
 	uint64_t last, now, gap = 0;
 	char *p;
 
-	if (argc != 4)
-		die("usage: target FIFO MIB 4k|thp");
+	if (argc < 4)
+		die("usage: target FIFO MIB 4k|thp [N]");
 	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		die("mmap: %s", strerror(errno));
@@ -104,6 +127,7 @@ int main(int argc, char **argv)
 	listen_to(SIGUSR1);
 	listen_to(SIGUSR2);
 	listen_to(SIGHUP);
+	listen_to(SIGWINCH);
 	listen_to(SIGTERM);
 	write_all(p, len);
 	last = answer(argv[1], "ready");
@@ -118,7 +142,7 @@ int main(int argc, char **argv)
 			int sig = command;
 
 			command = 0;
-			last = obey(argv[1], sig, p, len, &gap);
+			last = obey(argv[1], sig, p, len, nr, &gap);
 		}
 	}
 }
