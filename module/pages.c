@@ -24,7 +24,7 @@
 #define ENTRY_NONE	0UL
 #define ENTRY_ZERO	1UL
 #define ENTRY_CONSUMED	2UL
-#define ENTRY_PARENT	3UL
+#define ENTRY_PARENT	CKPT_TAG_PARENT
 #define ENTRY_LAST_TAG	3UL
 
 static bool is_page(unsigned long entry)
@@ -129,11 +129,6 @@ void ckpt_leaf_hold_huge(struct ckpt_pages *pages, struct ckpt_leaf *leaf, struc
 void ckpt_leaf_zero(struct ckpt_leaf *leaf, unsigned long addr)
 {
 	leaf->entries[ckpt_leaf_slot(addr)] = ENTRY_ZERO;
-}
-
-void ckpt_leaf_parent(struct ckpt_leaf *leaf, unsigned long addr)
-{
-	leaf->entries[ckpt_leaf_slot(addr)] = ENTRY_PARENT;
 }
 
 static void leaf_release(struct ckpt_leaf *leaf)

@@ -20,6 +20,9 @@ enum ckpt_entry {
 	CKPT_ENTRY_PARENT,	/* as in the generation before */
 };
 
+/* The one small number that others than pages.c put into an entry: as in the parent. */
+#define CKPT_TAG_PARENT	3UL
+
 /**
  * struct ckpt_leaf - index of the 2 MiB of addresses that one page table maps
  * @spare: in the list of reserved leaves, before use
@@ -67,11 +70,16 @@ static inline void ckpt_leaf_set(struct ckpt_leaf *leaf, unsigned long addr, str
 	leaf->entries[ckpt_leaf_slot(addr)] = (unsigned long)page;
 }
 
+/* It is as in the generation before. */
+static inline void ckpt_leaf_parent(struct ckpt_leaf *leaf, unsigned long addr)
+{
+	leaf->entries[ckpt_leaf_slot(addr)] = CKPT_TAG_PARENT;
+}
+
 void ckpt_leaf_hold(struct ckpt_pages *pages, struct ckpt_leaf *leaf, unsigned long addr,
 		    struct page *page);
 void ckpt_leaf_hold_huge(struct ckpt_pages *pages, struct ckpt_leaf *leaf, struct page *page);
 void ckpt_leaf_zero(struct ckpt_leaf *leaf, unsigned long addr);
-void ckpt_leaf_parent(struct ckpt_leaf *leaf, unsigned long addr);
 
 enum ckpt_entry ckpt_pages_entry(struct ckpt_pages *pages, unsigned long addr,
 				 unsigned long *ret_end);
