@@ -17,11 +17,9 @@ import subprocess
 import pause
 
 # <linux/ckpt.h>
-CKPT_SNAP, CKPT_STATS, CKPT_COMMIT = 0xbc02, 0xbc22, 0xbc24
+CKPT_SNAP, CKPT_COMMIT = 0xbc02, 0xbc24
 SNAPSHOT_TRACK = 2
 SNAP = struct.Struct("=IIiIiIiiQ16sII")
-STATS = struct.Struct("=II6Q6I6QII3Q")
-STATS_FIELDS = pause.STATS_FIELDS + ["full", "reserved", "parent", "dirty", "uncovered"]
 COMMIT = struct.Struct("=II16s")
 COMMIT_PIN = 1
 FULL_NO, FULL_ASKED = 0, 2
@@ -52,16 +50,9 @@ def snap(device, target, generation):
 		if full != (FULL_NO if generation > 1 else FULL_ASKED):
 			raise RuntimeError(f"generation {generation} is whole, because of {full}")
 		fcntl.ioctl(fd, CKPT_COMMIT, bytearray(COMMIT.pack(COMMIT.size, COMMIT_PIN, identity(generation))))
-		raw = bytearray(STATS.size)
-		STATS.pack_into(raw, 0, STATS.size, *[0] * (len(STATS_FIELDS) - 1))
-		fcntl.ioctl(fd, CKPT_STATS, raw)
+		return pause.read_stats(fd, target)
 	finally:
 		os.close(fd)
-	stats = dict(zip(STATS_FIELDS, STATS.unpack(raw)))
-	# What is held and what is left out must be all there is, else the figures mean nothing.
-	if stats["armed"] + stats["copied"] + stats["parent"] < target.mib << 8:
-		raise RuntimeError(f"generation {generation} lacks pages: {stats}")
-	return stats
 
 
 def touch(target, figures, who):

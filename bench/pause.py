@@ -27,9 +27,10 @@ DEADLINE = 600		# for an answer of the target, seconds: gives up on a hang, judg
 # <linux/ckpt.h>
 CKPT_SNAP, CKPT_STATS = 0xbc02, 0xbc22
 SNAP = struct.Struct("=IIiIiIiiQ")
-STATS = struct.Struct("=II6Q6I6Q")
+STATS = struct.Struct("=II6Q6I6QII3Q")
 STATS_FIELDS = ("size flags pause freeze state copy arm barrier threads parked asleep woken retries "
-		"canceled armed armed_huge copied zero faulted state_bytes").split()
+		"canceled armed armed_huge copied zero faulted state_bytes full reserved parent dirty "
+		"uncovered").split()
 PARTS = ("freeze", "state", "copy", "arm")
 
 
@@ -103,6 +104,18 @@ class Target:
 		return self._ask(signal.SIGWINCH, "touched")
 
 
+def read_stats(fd, target):
+	"""The module's figures of snapshot @fd of @target."""
+	raw = bytearray(STATS.size)
+	STATS.pack_into(raw, 0, STATS.size, *[0] * (len(STATS_FIELDS) - 1))
+	fcntl.ioctl(fd, CKPT_STATS, raw)
+	stats = dict(zip(STATS_FIELDS, STATS.unpack(raw)))
+	# What is held and what is left out must be all there is, else the figures mean nothing.
+	if stats["armed"] + stats["copied"] + stats["parent"] < target.mib << 8:
+		raise RuntimeError(f"the snapshot lacks pages of {target.mib << 8}: {stats}")
+	return stats
+
+
 def snapshot(device, target):
 	"""Takes one and drops it. Returns the module's figures."""
 	cmd = bytearray(SNAP.size)
@@ -116,16 +129,9 @@ def snapshot(device, target):
 				raise RuntimeError(f"CKPT_SNAP: {e.strerror}, reason {SNAP.unpack(cmd)[5]}") from e
 	fd = SNAP.unpack(cmd)[4]
 	try:
-		raw = bytearray(STATS.size)
-		STATS.pack_into(raw, 0, STATS.size, *[0] * (len(STATS_FIELDS) - 1))
-		fcntl.ioctl(fd, CKPT_STATS, raw)
+		return read_stats(fd, target)
 	finally:
 		os.close(fd)
-	stats = dict(zip(STATS_FIELDS, STATS.unpack(raw)))
-	# A pause that did not cover the memory would be a fine figure, and wrong.
-	if stats["armed"] + stats["copied"] < target.mib << 8:
-		raise RuntimeError(f"the snapshot holds {stats['armed']} pages of {target.mib << 8}")
-	return stats
 
 
 def sample(device, target, into):

@@ -21,9 +21,9 @@ EACH = ct.full(10, 4)       # of the generations is restored
 class Touch:
     """selftests/workload/touch.c, running or restored."""
 
-    def __init__(self, mib, pages, n, how):
+    def __init__(self, mib, pages, n, how, stdin=None):
         self.program = ct.Program([ct.prog("touch"), str(mib), pages, str(n), how],
-                                  ct.workdir("touch"))
+                                  ct.workdir("touch"), stdin=stdin)
         self.pid, self.cwd = self.program.pid, self.program.cwd
         self.program.wait_output(b"ready\n")
 
@@ -233,6 +233,24 @@ def what_is_asked_for(t):
             raise ct.Failed("diff by mapping: %r" % found["mappings"])
 
 
+def with_a_deleted_file(t):
+    """Its content is taken while the program stands still: another way through snap."""
+    with t.fact("a_program_with_a_deleted_file_has_deltas_too"):
+        store, path = ct.workdir("store"), os.path.join(ct.workdir("deleted"), "file")
+        with open(path, "w") as f:
+            f.write("some text\n")
+        p = Touch(4, "4k", 20, "plain", stdin=path)
+        os.unlink(path)
+        need_full(ct.snap(p.pid, store, "-n", "job"), "no generation yet")
+        for n in (1, 2):
+            p.round()
+            was = p.memory()
+            need_delta(ct.snap(p.pid, store, "-n", "job"), "job@%d" % n)
+        p.round()
+        p.kill9()
+        bring_back("job", store, p, was)
+
+
 def restored_is_not_tracked(t):
     with t.fact("a_restored_program_begins_with_a_full_one"):
         p, store = Touch(4, "4k", 20, "plain"), ct.workdir("store")
@@ -251,6 +269,7 @@ def main(t):
     what_is_asked_for(t)
     what_is_lost_is_named(t)
     restored_is_not_tracked(t)
+    with_a_deleted_file(t)
     sizes(t, "4k", PAGES + 64)
     sizes(t, "thp", PAGES + (PAGES // 10 if ct.FULL else 64))
     chain(t, "4k")
