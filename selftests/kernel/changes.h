@@ -506,8 +506,12 @@ static inline void registers(struct world *w, char *p)
 	uffd[(p - w->window) / CHUNK] = fd;
 }
 
+/* By name, too: a child that was forked meanwhile holds the descriptor as well. */
 static inline void unregisters(struct world *w, char *p)
 {
+	struct uffdio_range range = { (unsigned long)p, CHUNK };
+
+	ioctl(uffd[(p - w->window) / CHUNK], UFFDIO_UNREGISTER, &range);
 	must(close(uffd[(p - w->window) / CHUNK]));
 }
 

@@ -313,8 +313,11 @@ TEST_F_TIMEOUT(delta, of_every_change_is_what_the_program_has, 3600)
 
 	/* Chance takes care that all ways are gone, or takes a little longer. */
 	all = nr >= 50 && way_alone() < 0;
-	for (i = 0; i < nr || (all && i < 10 * nr && never_gone(self->w)); i++)
+	for (i = 0; i < nr || (all && i < 10 * nr && never_gone(self->w)); i++) {
+		if (i % 100 == 0)
+			fprintf(stderr, "# sequence %u: CKPT_SEED=%u\n", i, seed + i);
 		ASSERT_TRUE(sequence(self, seed + i, GENERATIONS));
+	}
 	fprintf(stderr, "# %u sequences from CKPT_SEED=%u on: %lu deltas, %lu fulls, %lu pages in deltas, %lu left out\n",
 		i, seed, self->deltas, self->fulls, self->pages, self->left_out);
 	if (all)

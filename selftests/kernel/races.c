@@ -452,6 +452,54 @@ TEST_F_TIMEOUT(race, sigkill_at_any_moment_of_a_snapshot_is_harmless, 900)
 	EXPECT_TRUE(wait_until(nothing_held()));
 }
 
+/* The last of a crowd are looked at long after the kill: whoever reads their stacks must have them. */
+TEST_F_TIMEOUT(race, sigkill_while_many_threads_are_looked_at_is_harmless, 900)
+{
+	int i, n = rounds(20, 400), killed = 0;
+	unsigned int seed = atoi(getenv("CKPT_SEED") ?: "1");
+	uint64_t span = 0;
+
+	fprintf(stderr, "# CKPT_SEED=%u\n", seed);
+	for (i = 0; i <= n; i++) {
+		struct storm *s = shared_memory(sizeof(*s));
+		uint64_t begin, wait = span ? rand_r(&seed) % span : 0;
+		struct ckpt_snap c;
+		struct target t;
+		pid_t killer;
+		int fd;
+
+		target_begin(&t, crowded_program, s);
+		killer = span ? must(fork()) : 0;
+		if (span && !killer) {
+			for (begin = clock_ns(); clock_ns() < begin + wait;)
+				;
+			kill(t.pid, SIGKILL);
+			_exit(0);
+		}
+		begin = clock_ns();
+		fd = snap_with(t.pid, 0, &c);
+		if (!span)
+			span = clock_ns() - begin;
+		if (fd >= 0)
+			close(fd);
+		else
+			ASSERT_TRUE(fd == -ESRCH || fd == -EAGAIN)
+				fprintf(stderr, "# %s, reason %u\n", strerror(-fd), c.out_reason);
+		killed += fd < 0;
+		if (killer)
+			child_status(killer);
+		else
+			kill(t.pid, SIGKILL);
+		ASSERT_EQ(SIGKILL, WTERMSIG(child_status(t.pid)));
+		close(t.in);
+		close(t.out);
+		munmap(s, sizeof(*s));
+	}
+	fprintf(stderr, "# %d of %d were killed before their snapshot was done\n", killed, n);
+	EXPECT_LT(0, killed);
+	EXPECT_TRUE(wait_until(nothing_held()));
+}
+
 /* ---- vfork, as posix_spawn() does it ---- */
 
 static void spawning_program(struct target *me, void *arg)
