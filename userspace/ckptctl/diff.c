@@ -114,6 +114,9 @@ static int open_end(struct store *store, const char *ref, struct ckpt_err *err, 
 		return ret;
 	ret = ckpt_model_parse(data, len, err, &e->model);
 	free(data);
+	if (!ret && e->model->system.page_size != e->info->page_size)
+		ret = ckpt_err_set(err, EBADMSG, "%s: its memory and its state have pages of "
+				   "different size", chain_ref(e->chain)->label);
 	return ret;
 }
 

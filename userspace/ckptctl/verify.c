@@ -72,6 +72,9 @@ static int verify_chain(struct chain *chain, bool whole, json_t *damages, struct
 		ret = image_verify(chain_member(chain, i), note_damage, damages, err, &stats);
 		*data_pages += stats.data_pages;
 	}
+	/* and that it comes together: each has what the next one takes for granted */
+	if (!ret)
+		ret = chain_load(chain, image_get_info(chain_image(chain))->pid, err);
 	return ret ? ret : verify_state(chain_image(chain), err);
 }
 

@@ -193,6 +193,8 @@ int ckpt_store_verify(struct ckpt_store *store, const char *ref, struct ckpt_err
 		return ret;
 	for (size_t i = 0; !ret && i < chain_length(chain); i++)
 		ret = image_verify(chain_member(chain, i), NULL, NULL, err, NULL);
+	if (!ret)
+		ret = chain_load(chain, image_get_info(chain_image(chain))->pid, err);
 	chain_close(chain);
 	return ret;
 }
@@ -201,7 +203,7 @@ int ckpt_store_compact(struct ckpt_store *store, const char *ref, struct ckpt_er
 {
 	struct compact_result result;
 
-	return compact_run(store->store, ref, 0, NULL, NULL, err, &result);
+	return compact_run(api_store(store), ref, 0, NULL, NULL, err, &result);
 }
 
 int ckpt_store_remove(struct ckpt_store *store, const char *ref, struct ckpt_err *err,

@@ -3,7 +3,8 @@
  * chain.c - see chain.h.
  *
  *  1. chain_open() goes from child to parent; each is opened, and held against what its child says
- *     of it, before the next.  Generation numbers fall strictly, so it comes to an end.
+ *     of it, before the next.  Generation numbers fall strictly, so it comes to an end.  A parent
+ *     that is missing may have been folded away, with what was read before: then all is done anew.
  *  2. chain_load() reads the indexes and lays them over one another.  Laying over is associative,
  *     so members are joined by halves, and n runs in all cost n log(members).
  *  3. Content is read through the member that has it, and checked by its own frame checksums.
@@ -17,6 +18,12 @@
 
 #include "chain.h"
 #include "util.h"
+
+/* One in whose place another is put, and what it was built on removed, while we look. */
+#define OPEN_TRIES	3
+
+/* Frames kept of each member: all of a long chain may be read by turns. */
+#define LONG_CHAIN	8
 
 struct member {
 	int			fd;
@@ -55,15 +62,23 @@ static struct image_pages *pages_of(const struct chain *c, const struct span *s)
 
 /* ------------------------------------------------------------------------------- opening */
 
-/* Whether @parent is the one @child was built on; one that stands for it will do. */
+/* Whether full image @image was put in the place of the delta that had @digest. */
+static bool stands_for(const struct image_info *image, const uint8_t digest[IMAGE_HASH_SIZE])
+{
+	return !image_info_is_delta(image) &&
+	       !util_is_zero(image->replaced_digest, sizeof(image->replaced_digest)) &&
+	       !memcmp(image->replaced_digest, digest, sizeof(image->replaced_digest));
+}
+
+/* Whether @parent is the one @child was built on. */
 static bool is_meant(const struct image_info *child, const struct image_info *parent)
 {
 	if (memcmp(child->parent_id, parent->id, sizeof(parent->id)) ||
+	    child->parent_generation != parent->generation ||
 	    child->page_size != parent->page_size || child->machine != parent->machine)
 		return false;
 	return !memcmp(child->parent_digest, parent->digest, sizeof(parent->digest)) ||
-	       !memcmp(child->parent_digest, parent->replaced_digest,
-		       sizeof(parent->replaced_digest));
+	       stands_for(parent, child->parent_digest);
 }
 
 static int add_member(struct chain *c, int fd, const char *label, struct ckpt_err *err)
@@ -110,8 +125,8 @@ static int add_parent(struct chain *c, struct store *store, const struct image *
 			    image_label(child), ref.label);
 }
 
-int chain_open(struct store *store, const char *ref, bool to_run, struct ckpt_err *err,
-	       struct chain **ret_chain)
+static int open_once(struct store *store, const char *ref, bool to_run, struct ckpt_err *err,
+		     struct chain **ret_chain)
 {
 	struct chain *c = calloc(1, sizeof(*c));
 	int fd, ret;
@@ -134,6 +149,21 @@ int chain_open(struct store *store, const char *ref, bool to_run, struct ckpt_er
 		chain_close(c);
 	else
 		*ret_chain = c;
+	return ret;
+}
+
+int chain_open(struct store *store, const char *ref, bool to_run, struct ckpt_err *err,
+	       struct chain **ret_chain)
+{
+	struct ckpt_err why;
+	int ret = -ENOENT;
+
+	for (int i = 0; i < OPEN_TRIES && (ret == -ENOENT || ret == -ESTALE); i++) {
+		why = (struct ckpt_err)CKPT_ERR_INIT;
+		ret = open_once(store, ref, to_run, &why, ret_chain);
+	}
+	if (ret && err && !err->code)
+		*err = why;
 	return ret;
 }
 
@@ -307,12 +337,15 @@ int chain_load(struct chain *c, uint32_t owner, struct ckpt_err *err)
 		struct image *image = c->members[i].image;
 		int section = image_find(image, IMAGE_PAGES, owner, 0);
 
-		if (section < 0 && !i)
-			return ckpt_err_set(err, ENOENT, "%s: has no memory of process %u",
-					    image_label(image), owner);
-		if (section < 0)
+		if (section < 0) {
+			ret = ckpt_err_set(err, i ? EBADMSG : ENOENT,
+					   "%s: has no memory of process %u", image_label(image),
+					   owner);
 			break;
+		}
 		ret = image_pages_open(image, (uint32_t)section, err, &c->members[i].pages);
+		if (!ret && c->nr > LONG_CHAIN)
+			image_pages_keep_one(c->members[i].pages);
 	}
 	if (!ret) {
 		ret = join(c, 0, c->nr, &c->spans);
@@ -413,15 +446,14 @@ bool chain_covers(const struct chain *c, uint64_t addr, uint64_t npages)
 	return true;
 }
 
-/* Digests of another seed tell nothing; nor does one that cannot be read. */
-static bool same_digest(struct chain *c, const struct span *s, uint64_t page_nr, const void *page)
+static bool same_digest(const struct chain *c, const struct span *s, uint64_t page_nr,
+			const void *page)
 {
-	const struct image_info *newest = image_get_info(chain_image(c));
 	const struct image_info *info = image_get_info(c->members[s->member].image);
 	uint8_t had[IMAGE_HASH_SIZE], has[IMAGE_HASH_SIZE];
 	struct image_run run;
 
-	if (!image_info_has_digests(info) || info->digest_seed != newest->digest_seed)
+	if (!image_info_has_digests(info))
 		return false;
 	image_pages_get_run(pages_of(c, s), s->run, &run);
 	if (image_pages_digest(pages_of(c, s), run.frame,
@@ -429,6 +461,18 @@ static bool same_digest(struct chain *c, const struct span *s, uint64_t page_nr,
 		return false;
 	image_page_digest(page, c->page_size, info->digest_seed, has);
 	return !memcmp(had, has, sizeof(had));
+}
+
+/* XXH3 is quick, and no secret: pages can be made that it does not tell apart. */
+static bool same_data(struct chain *c, size_t i, uint64_t page_nr, const void *page)
+{
+	const struct span *s = &c->spans.at[i];
+	const void *data;
+
+	if (!same_digest(c, s, page_nr, page) || chain_borrow(c, i, NULL, &data))
+		return false;
+	return !memcmp((const char *)data + (page_nr - s->first) * c->page_size, page,
+		       c->page_size);
 }
 
 bool chain_same_page(struct chain *c, uint64_t addr, const void *page)
@@ -442,7 +486,7 @@ bool chain_same_page(struct chain *c, uint64_t addr, const void *page)
 	case IMAGE_RUN_ZERO:
 		return util_is_zero(page, c->page_size);
 	case IMAGE_RUN_DATA:
-		return same_digest(c, s, addr / c->page_size, page);
+		return same_data(c, i, addr / c->page_size, page);
 	default:
 		return false;
 	}

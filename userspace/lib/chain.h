@@ -49,8 +49,8 @@ int chain_fd(const struct chain *chain);
 int chain_hold(struct chain *chain, struct store *store);
 
 /*
- * Read the page indexes of address space @owner of all members.  A member that lacks it ends the
- * way down, unless it is the newest: -ENOENT.  May be called again with another owner.
+ * Read the page indexes of address space @owner of all members.  -ENOENT: the newest lacks it;
+ * -EBADMSG: one it is built on does.  May be called again with another owner.
  */
 int chain_load(struct chain *chain, uint32_t owner, struct ckpt_err *err);
 
@@ -85,7 +85,10 @@ void chain_trim(struct chain *chain, size_t member);
 /* Whether each of @npages pages from @addr on is in a span. */
 bool chain_covers(const struct chain *chain, uint64_t addr, uint64_t npages);
 
-/* Whether @page, now at @addr, holds what the chain has there, as far as digests tell. */
+/*
+ * Whether @page, now at @addr, holds what the chain has there.  Digests tell that it does not; that
+ * it does is told by the bytes.  What cannot be read is not the same.
+ */
 bool chain_same_page(struct chain *chain, uint64_t addr, const void *page);
 
 /* Whether both spans are the same bytes of the same image. */

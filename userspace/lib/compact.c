@@ -126,7 +126,7 @@ int compact_run(struct store *store, const char *ref, int level, stream_progress
 	int ret;
 
 	memset(ret_result, 0, sizeof(*ret_result));
-	if (store_ref_is_path(ref))
+	if (!store || store_ref_is_path(ref))
 		return ckpt_err_set(err, EINVAL, "%s: is a path; only what is in a store, by name, "
 				    "can be compacted", ref);
 	ret = chain_open(store, ref, false, err, &c.chain);

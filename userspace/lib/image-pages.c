@@ -229,6 +229,7 @@ int image_pages_open(struct image *img, uint32_t section, struct ckpt_err *err,
 		return ckpt_err_sys(err, ENOMEM, "%s: page index", img->label);
 	p->img = img;
 	p->section = section;
+	p->keep = IMAGE_CACHED_FRAMES;
 	p->offset = img->table[section].offset;
 	p->zstd = ZSTD_createDCtx();
 	ret = p->zstd ? load_index(p, err) : ckpt_err_sys(err, ENOMEM, "%s: zstd", img->label);
@@ -300,7 +301,7 @@ static struct cached_frame *cache_slot(struct image_pages *p, uint32_t frame)
 {
 	struct cached_frame *oldest = &p->cache[0];
 
-	for (int i = 0; i < IMAGE_CACHED_FRAMES; i++) {
+	for (int i = 0; i < p->keep; i++) {
 		struct cached_frame *c = &p->cache[i];
 
 		if (c->valid && c->frame == frame)
@@ -372,6 +373,11 @@ int image_pages_load_frame(struct image_pages *p, uint32_t i, struct ckpt_err *e
 	}
 	*ret_data = c->data;
 	return 0;
+}
+
+void image_pages_keep_one(struct image_pages *p)
+{
+	p->keep = 1;
 }
 
 void image_pages_trim(struct image_pages *p)

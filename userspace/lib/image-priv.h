@@ -34,6 +34,7 @@ struct image_pages {
 	struct buf		runs;		/* struct image_run_disk, checked */
 	struct image_pages_stats stats;
 	uint64_t		clock;
+	int			keep;		/* of cache, as many are used */
 	struct cached_frame	cache[IMAGE_CACHED_FRAMES];
 	struct buf		stored;		/* a frame's bytes as they are in the file */
 	struct buf		digests;	/* of one frame's pages */

@@ -186,7 +186,7 @@ static int fill_parent(struct image_header_disk *h, const struct image_info *par
 
 /*
  * Deltas inherit the seed, so that digests can be compared along a chain.  It is random, so that
- * no one can prepare two pages for a program that look the same to us.
+ * pages that look the same to us, and cost us a look at their bytes, are not made easily.
  */
 static int fill_seed(struct image_header_disk *h, const struct image_params *p)
 {

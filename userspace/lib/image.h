@@ -220,6 +220,9 @@ int image_pages_borrow(struct image_pages *pages, uint64_t i, struct ckpt_err *e
 int image_pages_digest(struct image_pages *pages, uint32_t frame, uint32_t page,
 		       struct ckpt_err *err, uint8_t ret_digest[IMAGE_HASH_SIZE]);
 
+/* Keep but one frame in memory from now on; before anything was read. */
+void image_pages_keep_one(struct image_pages *pages);
+
 /* Give back the memory of frames that were read. */
 void image_pages_trim(struct image_pages *pages);
 

@@ -63,6 +63,9 @@ static int load(struct restore *rs)
 	int r;
 
 	rs->image = chain_image(rs->opts->chain);
+	if (image_get_info(rs->image)->page_size != RESTORE_PAGE)
+		return ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: has pages of %u bytes",
+				    image_label(rs->image), image_get_info(rs->image)->page_size);
 	owner = rs->opts->owner ? rs->opts->owner : image_get_info(rs->image)->pid;
 	r = load_state(rs, owner);
 	if (!r)

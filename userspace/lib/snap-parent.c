@@ -9,28 +9,31 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "snap.h"
 
-static int count(const struct store_entry *entry, void *arg)
+/* That there is none is told in other words than that one lacks its parent. */
+static int need_generation(struct store *store, const char *job, struct ckpt_err *why)
 {
-	++*(int *)arg;
+	struct ckpt_err own = CKPT_ERR_INIT;
+	int fd, ret = store_resolve(store, job, &own, &fd, NULL);
+
+	if (ret == -ENOENT)
+		return ckpt_err_set(why, ENOENT, "%s has no generation yet", job);
+	if (ret)
+		return ckpt_err_set(why, ret, "%s", own.text);
+	close(fd);
 	return 0;
 }
 
-/* -ENOENT: there are none. */
-static int need_generations(struct store *store, const char *job, struct ckpt_err *why)
-{
-	struct ckpt_err own = CKPT_ERR_INIT;
-	int n = 0, ret = store_list(store, job, count, &n, &own);
-
-	if (ret == -ENOENT || (!ret && !n))
-		return ckpt_err_set(why, ENOENT, "%s has no generation yet", job);
-	return ret ? ckpt_err_set(why, ret, "%s", own.text) : 0;
-}
-
-/* 0, or why it cannot serve. */
-static int check(struct store *store, struct chain *c, struct ckpt_err *why)
+/*
+ * 0, or why it cannot serve.  An image knows an address space by a process number, so that has to
+ * stay the same: it is another one in another PID namespace, or when the process that was tracked
+ * has ended and one that shared its memory goes on.
+ */
+static int check(struct store *store, struct chain *c, uint64_t generation, pid_t pid,
+		 struct ckpt_err *why)
 {
 	const struct store_ref *ref = chain_ref(c);
 	const struct image_info *info = image_get_info(chain_image(c));
@@ -38,21 +41,27 @@ static int check(struct store *store, struct chain *c, struct ckpt_err *why)
 	if (chain_length(c) == CHAIN_MAX)
 		return ckpt_err_set(why, E2BIG, "%s is built on %d others already", ref->label,
 				    CHAIN_MAX - 1);
+	if (info->pid != (uint32_t)pid)
+		return ckpt_err_set(why, ESTALE, "%s is of process %u", ref->label, info->pid);
+	if (info->generation >= generation)
+		return ckpt_err_set(why, ESTALE, "%s was finished meanwhile", ref->label);
 	if (chain_hold(c, store))
-		return ckpt_err_set(why, EBUSY, "%s is being removed", ref->label);
+		return ckpt_err_set(why, EBUSY, "%s is being removed or replaced", ref->label);
 	return chain_load(c, info->pid, why);
 }
 
-struct chain *snap_parent_open(struct store *store, const char *job, char *ret_why)
+struct chain *snap_parent_open(struct store *store, const char *job, uint64_t generation, pid_t pid,
+			       char *ret_why)
 {
 	struct ckpt_err why = CKPT_ERR_INIT;
 	struct chain *c = NULL;
-	int ret = need_generations(store, job, &why);
+	int ret = need_generation(store, job, &why);
 
+	/* As if it were to be run: what is built on one that restore refuses could not be restored. */
 	if (!ret)
-		ret = chain_open(store, job, false, &why, &c);
+		ret = chain_open(store, job, true, &why, &c);
 	if (!ret)
-		ret = check(store, c, &why);
+		ret = check(store, c, generation, pid, &why);
 	if (!ret)
 		return c;
 	chain_close(c);

@@ -126,7 +126,9 @@ static int find_parent(struct snap *s)
 	if (s->opts->mode == SNAP_FULL)
 		snprintf(s->r->why_full, sizeof(s->r->why_full), "a full one was asked for");
 	else
-		s->parent = snap_parent_open(s->store, s->job, s->r->why_full);
+		s->parent = snap_parent_open(s->store, s->job,
+					     store_writer_generation(s->store_writer),
+					     s->target.pid, s->r->why_full);
 	return s->opts->mode == SNAP_DELTA && !s->parent ? no_delta(s) : 0;
 }
 
@@ -222,6 +224,9 @@ static int examine_parent(struct snap *s)
 
 	if (!s->parent)
 		return 0;
+	if (full == CKPT_FULL_NO && s->model->proc.pid != s->target.pid)
+		return ckpt_err_set(s->err, EIO, "process %d: calls itself %d", s->target.pid,
+				    s->model->proc.pid);
 	if (full == CKPT_FULL_NO) {
 		snprintf(s->r->parent, sizeof(s->r->parent), "%s@%llu", s->job,
 			 (unsigned long long)chain_ref(s->parent)->generation);

@@ -100,10 +100,11 @@ void snap_result_free(struct snap_result *r);
 
 /*
  * The newest generation of @job, with all it is built on, loaded, and held so that nobody removes
- * it: what a delta can be of.  NULL: there is none that can serve, and @ret_why (CKPT_ERR_TEXT
- * bytes) tells why.
+ * it: what @generation of process @pid can be a delta of.  NULL: there is none that can serve, and
+ * @ret_why (CKPT_ERR_TEXT bytes) tells why.
  */
-struct chain *snap_parent_open(struct store *store, const char *job, char *ret_why);
+struct chain *snap_parent_open(struct store *store, const char *job, uint64_t generation, pid_t pid,
+			       char *ret_why);
 
 /* Why the module gave all memory, enum ckpt_full in words. */
 const char *snap_why_full(uint32_t full);

@@ -199,14 +199,48 @@ static bool not_known(const struct found *f)
 	return !f->readable && f->error.code != EBADMSG && f->error.code != EOPNOTSUPP;
 }
 
-/* A descriptor that keeps others from building on it; -1: not needed, or not to be had. */
-static int lock_found(const struct job *job, const char *file, int *ret)
+/*
+ * Whether a generation has come since the job was looked at that is built on @f, or may be.  Who
+ * builds on it held it until the new one was there; so nothing is missed once @f is locked.
+ */
+static bool has_new_child(const struct job *job, const struct found *f)
+{
+	uint64_t newest = job->found[job->count - 1].generation;
+	struct job_scan scan;
+	bool child = false;
+
+	if (store_scan(job->fd, &scan))
+		return true;
+	for (size_t i = store_scan_count(&scan); !child && i-- > 0;) {
+		struct found other = { .generation = store_scan_generation(&scan, i) };
+
+		if (other.generation <= newest)
+			break;
+		inspect(job, &other);
+		child = is_parent_of(f, &other) || not_known(&other);
+	}
+	store_scan_free(&scan);
+	return child;
+}
+
+/*
+ * Lock generation @f for its removal: *ret_fd to be closed after it; -1: what has its name is no
+ * file.  -EBUSY: somebody has it, or has built on it; -ENOENT: it is gone.
+ */
+static int lock_found(const struct job *job, const struct found *f, const char *file, int *ret_fd)
 {
 	/* write access: NFS makes flock() a lock of the server, which asks for it */
 	int fd = openat(job->fd, file, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-	*ret = fd >= 0 && store_lock(fd, LOCK_EX) == -EWOULDBLOCK ? -EBUSY : 0;
-	return fd;
+	*ret_fd = fd;
+	if (fd < 0)
+		return errno == ELOOP || errno == EISDIR || errno == ENXIO ? 0 : -errno;
+	if (store_lock(fd, LOCK_EX) != -EWOULDBLOCK && store_same_file(fd, job->fd, file) &&
+	    !has_new_child(job, f))
+		return 0;
+	close(fd);
+	*ret_fd = -1;
+	return -EBUSY;
 }
 
 static int remove_found(const struct store *s, const struct job *job, const struct found *f,
@@ -216,7 +250,7 @@ static int remove_found(const struct store *s, const struct job *job, const stru
 	int fd, ret;
 
 	store_file_name(f->generation, file);
-	fd = lock_found(job, file, &ret);
+	ret = lock_found(job, f, file, &fd);
 	if (!ret && unlinkat(job->fd, file, 0))
 		ret = -errno;
 	if (fd >= 0)
@@ -224,8 +258,8 @@ static int remove_found(const struct store *s, const struct job *job, const stru
 	if (ret == -ENOENT)
 		return 0;	/* somebody was quicker */
 	if (ret == -EBUSY) {
-		ckpt_err_set(err, EBUSY, "%s@%llu: a snapshot is being built on it", job->name,
-			     (unsigned long long)f->generation);
+		ckpt_err_set(err, EBUSY, "%s@%llu: is in use: a snapshot is built on it, or another "
+			     "takes its place", job->name, (unsigned long long)f->generation);
 		ckpt_err_hint(err, "try again when that is done");
 		return ret;
 	}

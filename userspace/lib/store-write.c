@@ -282,6 +282,9 @@ static int claim_over(struct store_writer *w, struct ckpt_err *err)
 	w->jobfd = store_open_job(w->store, w->name);
 	if (w->jobfd < 0)
 		return store_fail(w->store, err, w->jobfd, "cannot open the job", w->name);
+	ret = check_dirs(w, err);
+	if (ret)
+		return ret;
 	store_remove_stale(w->jobfd, NULL);
 	store_temp_name(w->generation, w->temp);
 	store_file_name(w->generation, w->file);

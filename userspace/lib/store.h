@@ -157,7 +157,7 @@ struct store_removed {
 
 /*
  * Remove one generation, or with 0 the whole job, newest first.  One that another generation
- * names as its parent stays: -EBUSY.  @ret_removed may be NULL.
+ * names as its parent, or is being made of it, stays: -EBUSY.  @ret_removed may be NULL.
  */
 int store_remove(struct store *store, const char *name, uint64_t generation,
 		 struct ckpt_err *err, struct store_removed *ret_removed);
@@ -165,7 +165,8 @@ int store_remove(struct store *store, const char *name, uint64_t generation,
 /*
  * Remove what dead writers left; with @keep > 0 also all but the @keep newest generations of each
  * job and what those have as parents, parents' parents and so on.  Unreadable generations stay,
- * and so do all older ones, since one of them may be the parent.  @name: only that job, or NULL.
+ * and so do all older ones, since one of them may be the parent.  One that is in use ends it for its
+ * job: -EBUSY.  @name: only that job, or NULL.
  */
 int store_gc(struct store *store, const char *name, unsigned int keep, struct ckpt_err *err,
 	     struct store_removed *ret_removed);
