@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <zstd_errors.h>
+
 #include "image-write.h"
 #include "util.h"
 
@@ -86,6 +88,8 @@ static int flush_frame(struct image_writer *w, struct ckpt_err *err)
 	if (!p->raw_len)
 		return 0;
 	packed = ZSTD_compress2(p->zstd, p->packed, p->packed_size, p->raw, p->raw_len);
+	if (ZSTD_isError(packed) && ZSTD_getErrorCode(packed) == ZSTD_error_memory_allocation)
+		return writer_fail(w, ckpt_err_sys(err, ENOMEM, "%s: compression", w->label));
 	if (ZSTD_isError(packed))
 		return writer_fail(w, ckpt_err_set(err, EIO, "%s: compression failed: %s",
 						   w->label, ZSTD_getErrorName(packed)));

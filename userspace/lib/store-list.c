@@ -200,47 +200,54 @@ static bool not_known(const struct found *f)
 }
 
 /*
- * Whether a generation has come since the job was looked at that is built on @f, or may be.  Who
- * builds on it held it until the new one was there; so nothing is missed once @f is locked.
+ * -EBUSY: a generation has come since the job was looked at that is built on @f.  Who built on it
+ * held it until the new one was there; so nothing is missed once @f is locked.  Or why that is not
+ * known.
  */
-static bool has_new_child(const struct job *job, const struct found *f)
+static int check_new_children(const struct job *job, const struct found *f)
 {
 	uint64_t newest = job->found[job->count - 1].generation;
 	struct job_scan scan;
-	bool child = false;
+	int ret = store_scan(job->fd, &scan);
 
-	if (store_scan(job->fd, &scan))
-		return true;
-	for (size_t i = store_scan_count(&scan); !child && i-- > 0;) {
+	if (ret)
+		return ret;
+	for (size_t i = store_scan_count(&scan); !ret && i-- > 0;) {
 		struct found other = { .generation = store_scan_generation(&scan, i) };
 
 		if (other.generation <= newest)
 			break;
 		inspect(job, &other);
-		child = is_parent_of(f, &other) || not_known(&other);
+		if (is_parent_of(f, &other))
+			ret = -EBUSY;
+		else if (not_known(&other))
+			ret = -other.error.code;
 	}
 	store_scan_free(&scan);
-	return child;
+	return ret;
 }
 
 /*
  * Lock generation @f for its removal: *ret_fd to be closed after it; -1: what has its name is no
- * file.  -EBUSY: somebody has it, or has built on it; -ENOENT: it is gone.
+ * file.  -EBUSY: somebody has it, or has built on it; -ENOENT: it is gone; or why that is not known.
  */
 static int lock_found(const struct job *job, const struct found *f, const char *file, int *ret_fd)
 {
 	/* write access: NFS makes flock() a lock of the server, which asks for it */
 	int fd = openat(job->fd, file, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-	*ret_fd = fd;
+	int ret = -EBUSY;
+
+	*ret_fd = -1;
 	if (fd < 0)
 		return errno == ELOOP || errno == EISDIR || errno == ENXIO ? 0 : -errno;
-	if (store_lock(fd, LOCK_EX) != -EWOULDBLOCK && store_same_file(fd, job->fd, file) &&
-	    !has_new_child(job, f))
-		return 0;
-	close(fd);
-	*ret_fd = -1;
-	return -EBUSY;
+	if (store_lock(fd, LOCK_EX) != -EWOULDBLOCK && store_same_file(fd, job->fd, file))
+		ret = check_new_children(job, f);
+	if (ret)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return ret;
 }
 
 static int remove_found(const struct store *s, const struct job *job, const struct found *f,
