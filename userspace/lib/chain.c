@@ -434,12 +434,13 @@ void chain_trim(struct chain *c, size_t member)
 		image_pages_trim(c->members[member].pages);
 }
 
-bool chain_covers(const struct chain *c, uint64_t addr, uint64_t npages)
+bool chain_has(const struct chain *c, uint64_t addr, uint64_t npages)
 {
 	uint64_t page = addr / c->page_size, end = page + npages;
 
 	for (size_t i = chain_find(c, addr); page < end; i++) {
-		if (i == c->spans.nr || c->spans.at[i].first > page)
+		if (i == c->spans.nr || c->spans.at[i].first > page ||
+		    c->spans.at[i].kind == IMAGE_RUN_FILE)
 			return false;
 		page = c->spans.at[i].first + c->spans.at[i].npages;
 	}

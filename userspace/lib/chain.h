@@ -82,8 +82,8 @@ int chain_borrow(struct chain *chain, size_t i, struct ckpt_err *err, const void
 /* Give back what member @member has cached. */
 void chain_trim(struct chain *chain, size_t member);
 
-/* Whether each of @npages pages from @addr on is in a span. */
-bool chain_covers(const struct chain *chain, uint64_t addr, uint64_t npages);
+/* Whether the chain has the content of each of @npages pages from @addr on; a file's is not its own. */
+bool chain_has(const struct chain *chain, uint64_t addr, uint64_t npages);
 
 /*
  * Whether @page, now at @addr, holds what the chain has there.  Digests tell that it does not; that

@@ -80,8 +80,8 @@ int stream_map_check(const struct stream_map *map, const struct ckpt_model *mode
 		case CKPT_RUN_FILE:
 			break;
 		case CKPT_RUN_PARENT:
-			if (parent && chain_covers(parent, run->start,
-						   run->len / model->system.page_size))
+			if (parent && chain_has(parent, run->start,
+						run->len / model->system.page_size))
 				break;
 			return ckpt_err_set(err, EIO, "map of the snapshot: %#llx is to be as in "
 					    "the parent, which does not have it", start);
