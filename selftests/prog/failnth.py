@@ -90,7 +90,7 @@ class Snap(failnth.Verb):
         if not self.images():
             shutil.rmtree(self.store, ignore_errors=True)
         runs_on(self.p)
-        left = ct.wait_for_counters_zero()
+        left = ct.wait_for_counters_zero(tracked=1)
         if left:
             raise ct.Failed("still held in the kernel: %s" % left)
 
