@@ -96,9 +96,7 @@ static int note(uint64_t addr, uint64_t npages, enum diff_kind kind, void *arg)
 
 static int open_end(struct store *store, const char *ref, struct ckpt_err *err, struct end *e)
 {
-	int section, ret = chain_open(store, ref, false, err, &e->chain);
-	size_t len;
-	void *data;
+	int ret = chain_open(store, ref, false, err, &e->chain);
 
 	if (ret)
 		return ret;
@@ -106,14 +104,7 @@ static int open_end(struct store *store, const char *ref, struct ckpt_err *err, 
 	ret = chain_load(e->chain, e->info->pid, err);
 	if (ret)
 		return ret;
-	section = image_find(chain_image(e->chain), IMAGE_STATE, e->info->pid, 0);
-	if (section < 0)
-		return ckpt_err_set(err, EBADMSG, "%s: holds no state", chain_ref(e->chain)->label);
-	ret = image_load(chain_image(e->chain), section, err, &data, &len);
-	if (ret)
-		return ret;
-	ret = ckpt_model_parse(data, len, err, &e->model);
-	free(data);
+	ret = report_model(chain_image(e->chain), e->info->pid, err, &e->model);
 	if (!ret && e->model->system.page_size != e->info->page_size)
 		ret = ckpt_err_set(err, EBADMSG, "%s: its memory and its state have pages of "
 				   "different size", chain_ref(e->chain)->label);

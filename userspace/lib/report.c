@@ -176,10 +176,10 @@ static int load_memory(struct image *image, uint32_t pid, struct ckpt_err *err, 
 	return 0;
 }
 
-static int load_process(struct image *image, uint32_t pid, struct ckpt_err *err, json_t **ret)
+int report_model(struct image *image, uint32_t pid, struct ckpt_err *err,
+		 struct ckpt_model **ret_model)
 {
 	int section = image_find(image, IMAGE_STATE, pid, 0);
-	struct ckpt_model *model;
 	size_t len;
 	void *data;
 	int code;
@@ -190,8 +190,16 @@ static int load_process(struct image *image, uint32_t pid, struct ckpt_err *err,
 	code = image_load(image, section, err, &data, &len);
 	if (code)
 		return code;
-	code = ckpt_model_parse(data, len, err, &model);
+	code = ckpt_model_parse(data, len, err, ret_model);
 	free(data);
+	return code;
+}
+
+static int load_process(struct image *image, uint32_t pid, struct ckpt_err *err, json_t **ret)
+{
+	struct ckpt_model *model;
+	int code = report_model(image, pid, err, &model);
+
 	if (code)
 		return code;
 	*ret = process_to_json(model);
