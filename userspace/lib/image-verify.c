@@ -94,7 +94,7 @@ static void frame_range(const struct image_pages *p, uint32_t i, struct image_da
 	}
 }
 
-/* A digest that is not its page's would let a later delta pass over a change. */
+/* A digest that is not its page's has later deltas hold what did not change. */
 static int verify_digests(struct image_pages *p, uint32_t i, const unsigned char *data,
 			  struct ckpt_err *err)
 {
@@ -142,7 +142,7 @@ static int verify_frames(struct verify *v, struct image_pages *p)
 		if (ret != -EBADMSG)
 			return ckpt_err_set(v->err, ret, "%s", why.text);
 		d = new_damage(v, frame ? "page frame: its memory cannot be restored" :
-			       "digests of a page frame: nothing may be built on this image");
+			       "digests of a page frame: what is built on it holds more than it need");
 		place_damage(p, i, !frame, &d);
 		report(v, &d);
 	}
