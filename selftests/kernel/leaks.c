@@ -11,6 +11,7 @@
 #include "system.h"
 
 #define CACHES	1024
+#define BATCHES	6
 
 struct cache {
 	char name[64];
@@ -60,16 +61,16 @@ static long objects_of(const struct caches *c, const char *name)
 /*
  * The name of a cache that has got @by more objects since; NULL: none has. Addresses that vfree() gave
  * back are kept until there are many. And a slab that a processor has at hand counts as all in use, so
- * caches of tiny objects tell nothing: what they are for has a larger one too (lsm_file_cache: filp).
+ * caches with @nr in a slab tell nothing: what they are for has a larger one too (lsm_file_cache: filp).
  */
-static const char *grown(const struct caches *before, long by)
+static const char *grown(const struct caches *before, long nr, long by)
 {
 	static struct caches now;
 	unsigned int i;
 
 	count_objects(&now);
 	for (i = 0; i < now.nr; i++)
-		if (strcmp(now.v[i].name, "vmap_area") && now.v[i].per_slab < by &&
+		if (strcmp(now.v[i].name, "vmap_area") && now.v[i].per_slab < nr &&
 		    now.v[i].objects >= objects_of(before, now.v[i].name) + by)
 			return now.v[i].name;
 	return NULL;
@@ -152,20 +153,29 @@ FIXTURE_TEARDOWN(leaks)
 {
 }
 
+/*
+ * What leaks grows with each batch. What a processor has at hand does not, but since 7.0 it is up to 60
+ * objects of a cache and more, as many as are taken from it in one batch here (sheaves, mm/slub.c).
+ */
 TEST_F_TIMEOUT(leaks, nothing_is_left_of_processes_that_were_taken, 900)
 {
 	static struct caches before;
-	int nr = getenv("CKPT_FULL") ? 2000 : 100;
-	const char *name = NULL;
+	int nr = getenv("CKPT_FULL") ? 2000 : 100, batch;
+	const char *name = "none";
 
 	rounds(20);
 	EXPECT_TRUE(wait_until(nothing_held()));
 	count_objects(&before);
-	rounds(nr);
-	EXPECT_TRUE(wait_until(nothing_held()));
+	for (batch = 1; name && batch <= BATCHES; batch++) {
+		rounds(nr);
+		EXPECT_TRUE(wait_until(nothing_held()));
+		name = grown(&before, nr / 2, batch * nr / 2);
+	}
 	/* RCU and works free some of it a moment later. */
-	EXPECT_TRUE(wait_until(!(name = grown(&before, nr / 2))))
-		fprintf(stderr, "# %s has grown by half of %d or more\n", name, nr);
+	if (name)
+		wait_until(!(name = grown(&before, nr / 2, BATCHES * nr / 2)));
+	EXPECT_FALSE(name)
+		fprintf(stderr, "# %s has grown by half of %d or more\n", name, BATCHES * nr);
 }
 
 TEST_HARNESS_MAIN
