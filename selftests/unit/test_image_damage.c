@@ -80,6 +80,36 @@ static void every_overwritten_byte_is_found(void)
 	flip_each_byte(1 + rnd_below(255));
 }
 
+static void what_the_device_gives_back_is_compared_with_what_was_written(void)
+{
+	int fd = memfd_create("image", MFD_CLOEXEC), other = memfd_create("other", MFD_CLOEXEC);
+	struct image_info written, more;
+	struct ckpt_err err;
+	struct bytes b;
+
+	REQUIRE(fd >= 0 && other >= 0);
+	write_small(fd, 1, NULL, &written);
+	write_small(other, 1, NULL, &more);
+	b = bytes_of_fd(fd);
+	REQUIRE_EQ(image_read_back(fd, "sound", &written, NULL), 0);
+	for (size_t i = 0; i < b.size; i++) {
+		unsigned char c = b.data[i] ^ (1 << rnd_below(8));
+
+		REQUIRE(pwrite(fd, &c, 1, i) == 1);
+		memset(&err, 0, sizeof(err));
+		REQUIRE_EQ(image_read_back(fd, "flipped", &written, &err), -EIO);
+		REQUIRE(strstr(err.text, "does not give back what was written"));
+		REQUIRE(pwrite(fd, &b.data[i], 1, i) == 1);
+	}
+	REQUIRE_EQ(image_read_back(fd, "sound again", &written, NULL), 0);
+	REQUIRE_EQ(image_read_back(other, "another image, and a sound one", &written, NULL), -EIO);
+	REQUIRE(!ftruncate(fd, b.size - 1));
+	REQUIRE_EQ(image_read_back(fd, "cut", &written, NULL), -EIO);
+	close(other);
+	close(fd);
+	free(b.data);
+}
+
 static void every_truncation_is_found(void)
 {
 	struct bytes b = small_image();
@@ -378,6 +408,8 @@ static void only_regular_files_are_opened(void)
 static const struct tap_test tests[] = {
 	{ "every_flipped_bit_is_found", every_flipped_bit_is_found },
 	{ "every_overwritten_byte_is_found", every_overwritten_byte_is_found },
+	{ "what_the_device_gives_back_is_compared_with_what_was_written",
+	  what_the_device_gives_back_is_compared_with_what_was_written },
 	{ "every_truncation_is_found", every_truncation_is_found },
 	{ "every_extension_is_found", every_extension_is_found },
 	{ "a_hole_of_zeros_is_found", a_hole_of_zeros_is_found },

@@ -9,7 +9,8 @@
 #include "ctl.h"
 #include "snap.h"
 
-enum { OPT_KILL = CTL_LONG, OPT_FULL, OPT_DELTA, OPT_UNTRACKED, OPT_TIMEOUT, OPT_LEVEL, OPT_TREE };
+enum { OPT_KILL = CTL_LONG, OPT_FULL, OPT_DELTA, OPT_UNTRACKED, OPT_TIMEOUT, OPT_LEVEL,
+	OPT_NO_READBACK, OPT_TREE };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_KILL, "kill", NULL, "end the process at the snapshot, before it runs on" },
@@ -19,6 +20,7 @@ static const struct ctl_opt opts[] = {
 	{ 'n', "name", "NAME", "name of the job (COMMAND-PID)" },
 	{ OPT_TIMEOUT, "timeout", "MS", "give up when it does not stand still so soon" },
 	{ OPT_LEVEL, "level", "N", "zstd level, -7 to 19 (1)" },
+	{ OPT_NO_READBACK, "no-readback", NULL, "do not read the image back from the disk" },
 	{ OPT_TREE, "tree", NULL, "with its child processes: not supported yet" },
 	{ }
 };
@@ -32,7 +34,7 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 	return json_pack("{s:b,s:s,s:o,s:i,s:o,s:b,s:I,s:I,s:I,"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
-			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:i,s:I}}",
+			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:i,s:I},s:I}",
 			 "ok", 1, "ref", r->ref, "path", report_text(r->path), "pid", (int)o->pid,
 			 "comm", report_text(r->info.comm), "killed", o->kill,
 			 "size", I(r->info.file_size), "stream_ns", I(r->stream_ns),
@@ -52,7 +54,8 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "tracked", r->tracked, "unchanged_pages", I(s->out_parent),
 			 "dirty_pages", I(s->out_dirty), "uncovered_pages", I(s->out_uncovered),
 			 "same_pages", I(r->same_pages), "gone_pages", I(r->pages.gone_pages),
-			 "barrier", "files", (int)r->barrier_files, "ns", I(s->out_barrier_ns));
+			 "barrier", "files", (int)r->barrier_files, "ns", I(s->out_barrier_ns),
+			 "readback_ns", I(r->readback_ns));
 }
 
 static void human(const struct ctl *ctl, json_t *o)
@@ -80,7 +83,9 @@ static void human(const struct ctl *ctl, json_t *o)
 		printf("  full    %s\n", out_get_text(delta, "why_full"));
 	printf("  files   %u synced in %s\n", (unsigned int)out_get(barrier, "files"),
 	       out_time(out_get(barrier, "ns"), a));
-	printf("  image   %s, %s\n", out_size(out_get(o, "size"), a), out_get_text(o, "path"));
+	printf("  image   %s, %s, %s\n", out_size(out_get(o, "size"), a),
+	       out_get(o, "readback_ns") ? "read back from the disk" : "not read back",
+	       out_get_text(o, "path"));
 	if (ctl->verbose)
 		printf("  detail  asleep %u, woken %u, retries %u; pages armed %u, copied %u, "
 		       "zero %u, of files %u\n", (unsigned int)out_get(pause, "asleep"),
@@ -209,6 +214,9 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
 			if (!ctl_number(arg, -7, 19, &n) || !n)
 				return ctl_usage(ctl, "'%s' is no zstd level", arg);
 			o->level = n;
+			break;
+		case OPT_NO_READBACK:
+			o->no_readback = true;
 			break;
 		case OPT_TREE:
 			ckpt_err_set(&ctl->err, EOPNOTSUPP,

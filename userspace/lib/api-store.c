@@ -27,7 +27,7 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	*ret_outcome = NULL;
 	if (request->size != sizeof(*request) ||
 	    request->flags & ~(CKPT_TAKE_KILL | CKPT_TAKE_LOW_PRIORITY | CKPT_TAKE_FULL |
-			       CKPT_TAKE_DELTA) ||
+			       CKPT_TAKE_DELTA | CKPT_TAKE_NO_READBACK) ||
 	    !(~request->flags & (CKPT_TAKE_FULL | CKPT_TAKE_DELTA)))
 		return ckpt_err_set(err, EINVAL, "ckpt_take: size or flags of the request");
 	out = calloc(1, sizeof(*out));
@@ -37,6 +37,7 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	o.store = request->store;
 	o.name = request->name;
 	o.kill = request->flags & CKPT_TAKE_KILL;
+	o.no_readback = request->flags & CKPT_TAKE_NO_READBACK;
 	o.low_priority = request->flags & CKPT_TAKE_LOW_PRIORITY;
 	if (request->flags & CKPT_TAKE_FULL)
 		o.mode = SNAP_FULL;

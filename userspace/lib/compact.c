@@ -115,6 +115,11 @@ static int write_image(struct compact *c, int level)
 		ret = copy_section(c, i);
 	if (!ret)
 		ret = image_writer_finish(c->writer, c->err, &c->result->info);
+	if (!ret)
+		ret = store_writer_sync(c->store_writer, c->err);
+	if (!ret)
+		ret = image_read_back(store_writer_fd(c->store_writer), params.label,
+				      &c->result->info, c->err);
 	return ret ? ret : store_writer_commit(c->store_writer, c->err);
 }
 

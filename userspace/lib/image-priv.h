@@ -72,6 +72,15 @@ int image_read(struct image *img, uint64_t off, void *p, size_t n, const char *w
 /* The section header of @section agrees with its table entry. */
 int image_check_section_header(struct image *img, uint32_t section, struct ckpt_err *err);
 
+#define IMAGE_HASH_STEP	(256u << 10)
+
+/*
+ * Read section @section whole, through @step (IMAGE_HASH_STEP bytes).  0: its hash is right; 1: it is
+ * not; else -errno (a read failed).
+ */
+int image_hash_section(struct image *img, uint32_t section, struct XXH3_state_s *hash, void *step,
+		       struct ckpt_err *err);
+
 /* Offset behind frame @f and its padding, from the section header: there digests begin. */
 static inline uint64_t image_frame_end(const struct image_frame_disk *f)
 {

@@ -16,15 +16,13 @@
 #include "image-priv.h"
 #include "util.h"
 
-#define STEP	(256u << 10)
-
 struct verify {
 	struct image	*img;
 	image_damage_fn	fn;
 	void		*arg;
 	struct ckpt_err	*err;		/* the first damage goes here */
 	XXH3_state_t	*hash;
-	unsigned char	*step;		/* STEP bytes */
+	unsigned char	*step;		/* IMAGE_HASH_STEP bytes */
 	uint32_t	section;
 	bool		section_damaged;
 	bool		damaged;
@@ -54,26 +52,6 @@ static void report(struct verify *v, const struct image_damage *d)
 		     v->img->label, d->section, (unsigned long long)d->offset, d->what);
 	if (v->fn)
 		v->fn(d, v->arg);
-}
-
-/* 0: the hash is right; 1: it is not; else -errno (a read failed). */
-static int hash_section(struct verify *v)
-{
-	const struct image_section_disk *s = &v->img->table[v->section];
-	uint8_t hash[IMAGE_HASH_SIZE];
-
-	XXH3_128bits_reset(v->hash);
-	for (uint64_t done = 0; done < s->size;) {
-		size_t n = s->size - done < STEP ? s->size - done : STEP;
-		int ret = image_read(v->img, s->offset + done, v->step, n, "section", v->err);
-
-		if (ret)
-			return ret;
-		XXH3_128bits_update(v->hash, v->step, n);
-		done += n;
-	}
-	util_hash_final(v->hash, hash);
-	return memcmp(hash, s->hash, sizeof(hash)) ? 1 : 0;
 }
 
 /* The addresses frame @i has content for.  Runs name frames in rising order in files we wrote. */
@@ -190,7 +168,7 @@ static int verify_section(struct verify *v)
 	int hash, ret = 0;
 
 	v->section_damaged = false;
-	hash = hash_section(v);
+	hash = image_hash_section(v->img, v->section, v->hash, v->step, v->err);
 	if (hash < 0)
 		return hash;
 	if (s->kind == IMAGE_PAGES)
@@ -223,7 +201,7 @@ int image_verify(struct image *img, image_damage_fn fn, void *arg, struct ckpt_e
 		.arg = arg,
 		.err = err,
 		.hash = XXH3_createState(),
-		.step = malloc(STEP),
+		.step = malloc(IMAGE_HASH_STEP),
 		.stats = ret_stats,
 	};
 	int ret = 0;

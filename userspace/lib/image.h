@@ -259,4 +259,11 @@ typedef void (*image_damage_fn)(const struct image_damage *damage, void *arg);
 int image_verify(struct image *img, image_damage_fn fn, void *arg, struct ckpt_err *err,
 		 struct image_pages_stats *ret_stats);
 
+/*
+ * Read what was written and synced from the device, past the page cache, and compare it with @written,
+ * of image_writer_finish().  -EIO: the device gives back something else, or nothing.
+ */
+int image_read_back(int fd, const char *label, const struct image_info *written,
+		    struct ckpt_err *err);
+
 #endif

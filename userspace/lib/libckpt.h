@@ -155,6 +155,7 @@ int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
 #define CKPT_TAKE_LOW_PRIORITY	(1u << 1)	/* lower the caller's own priority for good */
 #define CKPT_TAKE_FULL		(1u << 2)	/* all memory, not what changed */
 #define CKPT_TAKE_DELTA		(1u << 3)	/* what changed, or fail with -ENODATA */
+#define CKPT_TAKE_NO_READBACK	(1u << 4)	/* do not read the image back from the device */
 
 /**
  * struct ckpt_take_request - what is wanted
@@ -165,7 +166,6 @@ int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
  * @store: path; NULL: $CKPT_STORE, else /var/lib/ckpt; made when missing
  * @name: of the job, 1 to 64 of [A-Za-z0-9._-]; NULL: COMMAND-PID
  * @level: zstd's; 0: 1
- * @reserved: zero
  * @progress: told bytes done and of all; not 0 gives up with that negative errno; may be NULL
  * @arg: for @progress
  */

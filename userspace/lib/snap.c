@@ -10,6 +10,7 @@
  *	copy_deleted	content of files that have no name (session only), then thaw unless --kill
  *	barrier		the program's own files reach the disk
  *	write_image	state, memory, files, figures
+ *	read_back	the device gives back what it was given
  *	commit		the generation appears; then the module is told that deltas may be of it
  *	end_target	with --kill: SIGKILL, then thaw
  *
@@ -396,6 +397,19 @@ static void begin_tracking(struct snap *s)
 						 CKPT_COMMIT_PIN, NULL);
 }
 
+static int read_back(struct snap *s)
+{
+	int ret = store_writer_sync(s->store_writer, s->err);
+	uint64_t begin = now_ns();
+
+	if (ret || s->opts->no_readback)
+		return ret;
+	ret = image_read_back(store_writer_fd(s->store_writer),
+			      store_writer_label(s->store_writer), &s->r->info, s->err);
+	s->r->readback_ns = now_ns() - begin;
+	return ret;
+}
+
 static int write_image(struct snap *s)
 {
 	const struct image_params params = {
@@ -411,6 +425,8 @@ static int write_image(struct snap *s)
 	ret = image_writer_open(store_writer_fd(s->store_writer), &params, s->err, &s->writer);
 	if (!ret)
 		ret = write_sections(s);
+	if (!ret)
+		ret = read_back(s);
 	if (!ret)
 		ret = store_writer_commit(s->store_writer, s->err);
 	s->r->stream_ns = now_ns() - begin;

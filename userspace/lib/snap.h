@@ -35,6 +35,7 @@ enum snap_mode {
  * @mode: see there
  * @untracked: keep no account of what changes from now on; the next one will be full
  * @kill: end the process while it is still frozen, once the generation is committed
+ * @no_readback: believe the device when it says that it has the image
  * @low_priority: lower the caller's own processor and disk priority after the thaw, for good
  * @timeout_ms: of the freeze; 0: the module's default
  * @level: zstd's; 0: the writer's default
@@ -49,6 +50,7 @@ struct snap_opts {
 	enum snap_mode	mode;
 	bool		untracked;
 	bool		kill;
+	bool		no_readback;
 	bool		low_priority;
 	uint32_t	timeout_ms;
 	int		level;
@@ -70,6 +72,7 @@ struct snap_opts {
  * @judgement: refusals, when snap_run() failed because of them; else empty
  * @barrier_files: files synced
  * @stream_ns: from the barrier's end to the commit
+ * @readback_ns: part of it, reading the image back from the device; 0: it was not
  * @total_ns: all of it
  */
 struct snap_result {
@@ -85,6 +88,7 @@ struct snap_result {
 	struct judgement	judgement;
 	uint32_t		barrier_files;
 	uint64_t		stream_ns;
+	uint64_t		readback_ns;
 	uint64_t		total_ns;
 };
 

@@ -6,10 +6,11 @@
  *  1. The temporary .tmp-N is made with O_EXCL: the name is the claim to the number, so writers
  *     that start together get different ones.  It is then locked with flock().
  *  2. The image is written.
- *  3. Commit: fsync the file; rename it to gen-N, never over anything; fsync job and store
- *     directory.  Readers see nothing before the rename and everything after.
- *  4. Given up: the temporary is unlinked, an empty job directory removed.
- *  5. The writer dies: the kernel drops the lock.  The next writer of the job, or gc, that can
+ *  3. Synced: fsync the file.  The caller may read it back from the device now.
+ *  4. Commit: rename it to gen-N, never over anything; fsync job and store directory.  Readers
+ *     see nothing before the rename and everything after.
+ *  5. Given up: the temporary is unlinked, an empty job directory removed.
+ *  6. The writer dies: the kernel drops the lock.  The next writer of the job, or gc, that can
  *     take the lock knows the file for dead and unlinks it.
  *
  * A named temporary and not O_TMPFILE, because linkat() of an unnamed file needs /proc or a
@@ -49,6 +50,7 @@ struct store_writer {
 	int		fd;		/* the temporary, locked; -1: none */
 	int		old;		/* the file to take the place of, borrowed; -1: none */
 	uint64_t	generation;
+	bool		synced;
 	bool		committed;
 	char		name[STORE_NAME_MAX + 1];
 	char		temp[STORE_FILE_MAX];
@@ -377,18 +379,34 @@ static int rename_over(struct store_writer *w)
 	return ret;
 }
 
+static int writer_failed(struct store_writer *w, int code, const char *what, struct ckpt_err *err)
+{
+	store_fail(w->store, err, code, what, w->name);
+	ckpt_err_prefix(err, "%s", w->label);
+	return code;
+}
+
+int store_writer_sync(struct store_writer *w, struct ckpt_err *err)
+{
+	int ret = util_fsync(w->fd);
+
+	if (ret)
+		return writer_failed(w, ret, "cannot sync the image", err);
+	w->synced = true;
+	return 0;
+}
+
 int store_writer_commit(struct store_writer *w, struct ckpt_err *err)
 {
-	const char *what = "cannot sync the image";
+	const char *what = "cannot rename the image into place";
 	int ret;
 
 	if (w->committed)
 		return ckpt_err_set(err, EINVAL, "%s: committed already", w->label);
-	ret = util_fsync(w->fd);
-	if (!ret) {
-		what = "cannot rename the image into place";
-		ret = w->old < 0 ? rename_new(w->jobfd, w->temp, w->file) : rename_over(w);
-	}
+	ret = w->synced ? 0 : store_writer_sync(w, err);
+	if (ret)
+		return ret;
+	ret = w->old < 0 ? rename_new(w->jobfd, w->temp, w->file) : rename_over(w);
 	if (!ret) {
 		what = "cannot sync the directory";
 		ret = sync_dirs(w);
@@ -399,11 +417,8 @@ int store_writer_commit(struct store_writer *w, struct ckpt_err *err)
 		if (ret && w->old < 0)
 			unlinkat(w->jobfd, w->file, 0);
 	}
-	if (ret) {
-		store_fail(w->store, err, ret, what, w->name);
-		ckpt_err_prefix(err, "%s", w->label);
-		return ret;
-	}
+	if (ret)
+		return writer_failed(w, ret, what, err);
 	w->committed = true;
 	return 0;
 }

@@ -73,9 +73,12 @@ const char *store_writer_label(const struct store_writer *w);
 /* Path the generation has once committed. */
 const char *store_writer_path(const struct store_writer *w);
 
+/* fsync of the file, so that it can be read back from the device. */
+int store_writer_sync(struct store_writer *w, struct ckpt_err *err);
+
 /*
- * Make the generation appear, durably: fsync of the file, rename, fsync of the directories.  If
- * this fails the generation is not there.
+ * Make the generation appear, durably: fsync of the file if that was not done, rename, fsync of the
+ * directories.  If this fails the generation is not there.
  */
 int store_writer_commit(struct store_writer *w, struct ckpt_err *err);
 
