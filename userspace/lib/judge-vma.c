@@ -111,6 +111,9 @@ static void judge_vma(const struct ckpt_model_vma *vma, const struct judge_opts 
 
 	bool device = v->flags & CKPT_VMA_PFNMAP;	/* has odd attributes too */
 
+	if (v->end > CKPT_USER_END)
+		judge_refuse(j, "mapping", v->start, vma->path, "run it without asking for such addresses",
+			     "lies above 128 TiB (five-level page tables)");
 	judge_flags(j, "mapping", v->start, vma->path,
 		    device ? v->flags & ~CKPT_VMA_UNKNOWN : v->flags, VMA_ALLOWED, vma_flags);
 	if (v->unknown_flags && !(v->flags & CKPT_VMA_UNKNOWN) && !device)

@@ -34,10 +34,15 @@ static int check_flags(struct restore *rs)
 
 	if (m->proc.flags & PROC_BEYOND)
 		return refuse(rs, "process", m->proc.pid, m->proc.flags & PROC_BEYOND);
-	for (size_t i = 0; i < m->nr_vmas; i++)
-		if (m->vmas[i].rec.flags & VMA_BEYOND)
-			return refuse(rs, "mapping", (long long)m->vmas[i].rec.start,
-				      m->vmas[i].rec.flags & VMA_BEYOND);
+	for (size_t i = 0; i < m->nr_vmas; i++) {
+		const struct ckpt_rec_vma *v = &m->vmas[i].rec;
+
+		if (v->flags & VMA_BEYOND)
+			return refuse(rs, "mapping", (long long)v->start, v->flags & VMA_BEYOND);
+		if (v->end > RESTORE_TASK_END)
+			return ckpt_err_set(rs->err, -EOPNOTSUPP, "mapping %llx lies above 128 TiB",
+					    (unsigned long long)v->start);
+	}
 	for (size_t i = 0; i < m->nr_timers; i++)
 		if (m->timers[i].flags)
 			return refuse(rs, "timer", m->timers[i].id, m->timers[i].flags);

@@ -40,7 +40,7 @@
 #include "state.h"
 
 #define RESTORE_PAGE		4096ULL
-#define RESTORE_TASK_END	0x7ffffffff000ULL
+#define RESTORE_TASK_END	CKPT_USER_END
 #define NSEC_PER_SEC		1000000000ULL
 
 /* The restorer area in the child: one page of code, then scratch memory. */

@@ -24,6 +24,12 @@ struct ckpt_err;
 #define CKPT_NRLIMITS		16
 #define CKPT_NITIMERS		3
 
+/*
+ * End of what a program gets without asking for more, and of all it has with four-level page tables
+ * (Documentation/arch/x86/x86_64/5level-paging.rst).
+ */
+#define CKPT_USER_END		0x7ffffffff000ULL
+
 /* Index of ckpt_model.paths: enum ckpt_path_what. */
 #define CKPT_NPATHS		(CKPT_PATH_ROOT + 1)
 
