@@ -51,6 +51,7 @@ struct store_writer {
 	int		old;		/* the file to take the place of, borrowed; -1: none */
 	uint64_t	generation;
 	bool		synced;
+	int		sync_failed;	/* how: the kernel tells it once */
 	bool		committed;
 	char		name[STORE_NAME_MAX + 1];
 	char		temp[STORE_FILE_MAX];
@@ -388,10 +389,10 @@ static int writer_failed(struct store_writer *w, int code, const char *what, str
 
 int store_writer_sync(struct store_writer *w, struct ckpt_err *err)
 {
-	int ret = util_fsync(w->fd);
-
-	if (ret)
-		return writer_failed(w, ret, "cannot sync the image", err);
+	if (!w->synced && !w->sync_failed)
+		w->sync_failed = util_fsync(w->fd);
+	if (w->sync_failed)
+		return writer_failed(w, w->sync_failed, "cannot sync the image", err);
 	w->synced = true;
 	return 0;
 }
@@ -403,7 +404,7 @@ int store_writer_commit(struct store_writer *w, struct ckpt_err *err)
 
 	if (w->committed)
 		return ckpt_err_set(err, EINVAL, "%s: committed already", w->label);
-	ret = w->synced ? 0 : store_writer_sync(w, err);
+	ret = store_writer_sync(w, err);
 	if (ret)
 		return ret;
 	ret = w->old < 0 ? rename_new(w->jobfd, w->temp, w->file) : rename_over(w);
