@@ -28,11 +28,11 @@ _ckptctl() {
 	-o | --store)
 		COMPREPLY=($(compgen -d -- "$cur"))
 		return ;;
-	-n | --name | --timeout | --level | -k | --keep | --fd | --remap)
+	-n | --name | --timeout | --level | --bwlimit | -k | --keep | --fd | --remap)
 		return ;;
 	esac
 	case $verb:$cur in
-	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --level --no-readback --tree $common" -- "$cur")) ;;
+	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --level --bwlimit --no-readback --tree $common" -- "$cur")) ;;
 	snap:*) COMPREPLY=($(compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$cur")) ;;
 	restore:-*) COMPREPLY=($(compgen -W "--detach --fd --remap $common" -- "$cur")) ;;
 	verify:-* | rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;

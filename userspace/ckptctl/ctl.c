@@ -182,6 +182,24 @@ bool ctl_number(const char *text, int64_t min, int64_t max, int64_t *ret)
 	return true;
 }
 
+bool ctl_bytes(const char *text, uint64_t *ret)
+{
+	static const char units[] = "KMGT";
+	char digits[24];
+	size_t n = strspn(text, "0123456789");
+	const char *unit = text[n] ? strchr(units, text[n]) : NULL;
+	int shift = unit ? 10 * (unit - units + 1) : 0;
+	int64_t value;
+
+	if (n >= sizeof(digits) || (text[n] && (!unit || text[n + 1])))
+		return false;
+	snprintf(digits, sizeof(digits), "%.*s", (int)n, text);
+	if (!ctl_number(digits, 1, INT64_MAX >> shift, &value))
+		return false;
+	*ret = (uint64_t)value << shift;
+	return true;
+}
+
 /* -------------------------------------------------------------------------------- errors */
 
 int ctl_exit_code(int error)

@@ -82,6 +82,9 @@ int ctl_usage(const struct ctl *ctl, const char *fmt, ...) __attribute__((format
 /* Whole, decimal, within bounds. */
 bool ctl_number(const char *text, int64_t min, int64_t max, int64_t *ret);
 
+/* Bytes: whole, decimal, with K, M, G or T behind it for powers of 1024; above 0. */
+bool ctl_bytes(const char *text, uint64_t *ret);
+
 /* The exit code that fits an error. */
 int ctl_exit_code(int error);
 

@@ -17,6 +17,7 @@ int main(int argc, char **argv)
 	struct ctl ctl = { 0 };
 
 	setlocale(LC_TIME, "");
+	signal(SIGXFSZ, SIG_IGN);	/* EFBIG is told, and cleaned up after */
 	if (argc < 2) {
 		ctl_help_all(verbs);
 		return CTL_USAGE;

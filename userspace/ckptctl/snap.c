@@ -10,7 +10,7 @@
 #include "snap.h"
 
 enum { OPT_KILL = CTL_LONG, OPT_FULL, OPT_DELTA, OPT_UNTRACKED, OPT_TIMEOUT, OPT_LEVEL,
-	OPT_NO_READBACK, OPT_TREE };
+	OPT_BWLIMIT, OPT_NO_READBACK, OPT_TREE };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_KILL, "kill", NULL, "end the process at the snapshot, before it runs on" },
@@ -20,6 +20,7 @@ static const struct ctl_opt opts[] = {
 	{ 'n', "name", "NAME", "name of the job (COMMAND-PID)" },
 	{ OPT_TIMEOUT, "timeout", "MS", "give up when it does not stand still so soon" },
 	{ OPT_LEVEL, "level", "N", "zstd level, -7 to 19 (1)" },
+	{ OPT_BWLIMIT, "bwlimit", "RATE", "read no more memory in a second: bytes, or 50M" },
 	{ OPT_NO_READBACK, "no-readback", NULL, "do not read the image back from the disk" },
 	{ OPT_TREE, "tree", NULL, "with its child processes: not supported yet" },
 	{ }
@@ -214,6 +215,11 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
 			if (!ctl_number(arg, -7, 19, &n) || !n)
 				return ctl_usage(ctl, "'%s' is no zstd level", arg);
 			o->level = n;
+			break;
+		case OPT_BWLIMIT:
+			if (!ctl_bytes(arg, &o->bwlimit) || o->bwlimit < STREAM_LIMIT_MIN)
+				return ctl_usage(ctl, "'%s' is no number of bytes from 64K on (as 50M or 1G)",
+						 arg);
 			break;
 		case OPT_NO_READBACK:
 			o->no_readback = true;

@@ -30,6 +30,9 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 			       CKPT_TAKE_DELTA | CKPT_TAKE_NO_READBACK) ||
 	    !(~request->flags & (CKPT_TAKE_FULL | CKPT_TAKE_DELTA)))
 		return ckpt_err_set(err, EINVAL, "ckpt_take: size or flags of the request");
+	if (request->bwlimit && request->bwlimit < STREAM_LIMIT_MIN)
+		return ckpt_err_set(err, EINVAL, "ckpt_take: less than %u bytes in a second",
+				    STREAM_LIMIT_MIN);
 	out = calloc(1, sizeof(*out));
 	if (!out)
 		return ckpt_err_sys(err, ENOMEM, "process %d", request->pid);
@@ -45,6 +48,7 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 		o.mode = SNAP_DELTA;
 	o.timeout_ms = request->timeout_ms;
 	o.level = request->level;
+	o.bwlimit = request->bwlimit;
 	o.progress = request->progress;
 	o.progress_arg = request->arg;
 	*ret_outcome = out;

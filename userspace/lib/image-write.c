@@ -62,6 +62,8 @@ static int emit_unhashed(struct image_writer *w, const void *p, size_t n, struct
 	int ret;
 
 	ret = util_write_full(w->fd, p, n);
+	if (!ret)
+		ret = write_behind(&w->behind, w->fd, w->off + n);
 	if (ret) {
 		ckpt_err_sys(err, ret, "%s: cannot write the image at byte %llu", w->label,
 			     (unsigned long long)w->off);

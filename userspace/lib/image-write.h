@@ -7,6 +7,7 @@
 
 #include "buf.h"
 #include "image-priv.h"
+#include "write-behind.h"
 
 struct XXH3_state_s;
 
@@ -41,6 +42,7 @@ struct image_writer {
 	enum writer_state state;
 	int		failed;		/* -errno of the failure that ended it */
 	uint64_t	off;		/* bytes written to fd */
+	struct write_behind behind;
 	struct XXH3_state_s *hash;	/* of the open section */
 	struct image_section_disk cur;	/* the open section */
 	struct buf	table;		/* struct image_section_disk, of those closed */

@@ -106,8 +106,9 @@ struct image_pages_stats {
 };
 
 /*
- * Begin an image at the (empty) file's start.  Only write() is used on @fd, front to back, so it
- * may be a pipe.  Memory: two frames, zstd's own, 32 bytes a run and 40 a frame.
+ * Begin an image at the (empty) file's start.  @fd is only written to, front to back, so it
+ * may be a pipe; of a file's memory some 16 MiB are in the page cache at a time.  Memory: two frames,
+ * zstd's own, 32 bytes a run and 40 a frame.
  *
  * With @replaces the image is full and stands for that one: same identity, generation, time and
  * machine, so that what names it as parent goes on to find it.

@@ -166,6 +166,7 @@ int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
  * @store: path; NULL: $CKPT_STORE, else /var/lib/ckpt; made when missing
  * @name: of the job, 1 to 64 of [A-Za-z0-9._-]; NULL: COMMAND-PID
  * @level: zstd's; 0: 1
+ * @bwlimit: bytes of memory to read in a second at most, 65536 or more; 0: as fast as it goes
  * @progress: told bytes done and of all; not 0 gives up with that negative errno; may be NULL
  * @arg: for @progress
  */
@@ -175,6 +176,7 @@ struct ckpt_take_request {
 	pid_t		pid;
 	uint32_t	timeout_ms;
 	int		level;
+	uint64_t	bwlimit;
 	const char	*store;
 	const char	*name;
 	int		(*progress)(uint64_t done, uint64_t total, void *arg);

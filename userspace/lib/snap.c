@@ -366,7 +366,7 @@ static int write_sections(struct snap *s)
 {
 	const struct stream_job job = {
 		.snapshot = s->snapshot, .map = &s->map, .model = s->model, .parent = s->parent,
-		.writer = s->writer, .progress = s->opts->progress, .arg = s->opts->progress_arg,
+		.writer = s->writer, .bwlimit = s->opts->bwlimit, .progress = s->opts->progress, .arg = s->opts->progress_arg,
 	};
 	struct stream_stats stats = { 0 };
 	int ret;

@@ -38,6 +38,8 @@ enum snap_mode {
  * @no_readback: believe the device when it says that it has the image
  * @low_priority: lower the caller's own processor and disk priority after the thaw, for good
  * @timeout_ms: of the freeze; 0: the module's default
+ * @bwlimit: bytes of memory to read in a second at most, STREAM_LIMIT_MIN or more; 0: as fast as
+ *	it goes
  * @level: zstd's; 0: the writer's default
  * @progress: told how far the stream is, and once before the first step that matters; may be
  *	NULL.  Not 0 gives up with that error
@@ -53,6 +55,7 @@ struct snap_opts {
 	bool		no_readback;
 	bool		low_priority;
 	uint32_t	timeout_ms;
+	uint64_t	bwlimit;
 	int		level;
 	stream_progress_fn progress;
 	void		*progress_arg;

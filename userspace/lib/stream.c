@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "device.h"
@@ -14,6 +15,8 @@
 
 #define MAP_BATCH	1024		/* runs asked for at a time */
 #define READ_BATCH	(4u << 20)	/* bytes; large enough that the calls do not count */
+#define PIECES		8		/* with a limit, in a second: an even flow */
+#define NSEC		1000000000ull
 
 int stream_map_read(int snapshot, struct ckpt_err *err, struct stream_map *ret_map)
 {
@@ -106,6 +109,8 @@ struct stream {
 	const struct stream_job	*job;
 	uint64_t		page_size;
 	char			*buf;		/* READ_BATCH */
+	uint64_t		batch;		/* bytes to read at a time */
+	uint64_t		due_ns;		/* with a limit: when what was read may have been */
 	uint64_t		done;
 	uint64_t		begin_gap;	/* behind the last run */
 	struct stream_stats	stats;
@@ -144,12 +149,49 @@ static int write_data(struct stream *s, uint64_t addr, size_t len)
 	return image_writer_data(s->job->writer, addr, npages, s->buf, s->err);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * NSEC + t.tv_nsec;
+}
+
+static void set_batch(struct stream *s)
+{
+	uint64_t piece = s->job->bwlimit / PIECES;
+
+	s->due_ns = now_ns();
+	s->batch = READ_BATCH;
+	if (s->job->bwlimit && piece < s->batch)
+		s->batch = piece < s->page_size ? s->page_size : piece - piece % s->page_size;
+}
+
+/*
+ * Sleep until the @n bytes just read, with those before, are no more than the limit allows.  What was not
+ * read while the disk was slow is not made up for.  A signal ends the sleep: progress() knows.
+ */
+static void keep_to_limit(struct stream *s, uint64_t n)
+{
+	const uint64_t limit = s->job->bwlimit;
+	uint64_t now = now_ns();
+	struct timespec due;
+
+	if (!limit)
+		return;
+	s->due_ns += (unsigned __int128)n * NSEC / limit;
+	if (s->due_ns < now)
+		s->due_ns = now;
+	due = (struct timespec){ s->due_ns / NSEC, s->due_ns % NSEC };
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+}
+
 static int stream_data(struct stream *s, const struct ckpt_run *run)
 {
 	const struct stream_job *job = s->job;
 
 	for (uint64_t off = 0; off < run->len;) {
-		size_t n = run->len - off < READ_BATCH ? run->len - off : READ_BATCH;
+		size_t n = run->len - off < s->batch ? run->len - off : s->batch;
 		int ret = snapshot_read(job->snapshot, run->start + off, s->buf, n, s->err);
 
 		if (!ret)
@@ -158,6 +200,7 @@ static int stream_data(struct stream *s, const struct ckpt_run *run)
 			return ret;
 		off += n;
 		s->done += n;
+		keep_to_limit(s, n);
 		if (job->progress)
 			ret = job->progress(s->done, job->map->data_bytes, job->arg);
 		if (ret)
@@ -229,6 +272,7 @@ int stream_pages(const struct stream_job *job, struct ckpt_err *err,
 	s.buf = mmap(NULL, READ_BATCH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (s.buf == MAP_FAILED)
 		return ckpt_err_sys(err, errno, "buffer for the stream");
+	set_batch(&s);
 	ret = image_writer_begin_pages(job->writer, job->model->proc.pid, err);
 	for (size_t i = 0; !ret && i < map->nr; i++)
 		ret = stream_run(&s, &map->runs[i],

@@ -36,6 +36,9 @@ void stream_map_free(struct stream_map *map);
 int stream_map_check(const struct stream_map *map, const struct ckpt_model *model,
 		     const struct chain *parent, struct ckpt_err *err);
 
+/* With less a signal would be heard of too late. */
+#define STREAM_LIMIT_MIN	(64u << 10)
+
 /**
  * struct stream_job - from where to where
  * @snapshot: descriptor of the module; the barrier is done
@@ -43,6 +46,8 @@ int stream_map_check(const struct stream_map *map, const struct ckpt_model *mode
  * @model: of the process
  * @parent: chain the image is a delta of, loaded; NULL: it is full
  * @writer: of the image
+ * @bwlimit: bytes of memory to read in a second at most, STREAM_LIMIT_MIN or more; 0: as fast as
+ *	it goes
  * @progress: may be NULL
  * @arg: its last argument
  */
@@ -52,6 +57,7 @@ struct stream_job {
 	const struct ckpt_model	*model;
 	struct chain		*parent;
 	struct image_writer	*writer;
+	uint64_t		bwlimit;
 	stream_progress_fn	progress;
 	void			*arg;
 };
