@@ -15,7 +15,7 @@ _ckptctl_refs() {
 _ckptctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
 	local common="--store --json --verbose --quiet --help --version"
-	local verbs="snap restore list show verify rm gc compact diff check"
+	local verbs="snap restore list show verify rm gc compact diff export check"
 
 	COMPREPLY=()
 	# A reference has an @ in it; it is one word.
@@ -25,6 +25,9 @@ _ckptctl() {
 		return
 	fi
 	case $prev in
+	--core)
+		COMPREPLY=($(compgen -f -- "$cur"))
+		return ;;
 	-o | --store)
 		COMPREPLY=($(compgen -d -- "$cur"))
 		return ;;
@@ -38,9 +41,10 @@ _ckptctl() {
 	verify:-* | rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;
 	gc:-*) COMPREPLY=($(compgen -W "--keep $common" -- "$cur")) ;;
 	compact:-*) COMPREPLY=($(compgen -W "--level $common" -- "$cur")) ;;
+	export:-*) COMPREPLY=($(compgen -W "--core $common" -- "$cur")) ;;
 	*:-*) COMPREPLY=($(compgen -W "$common" -- "$cur")) ;;
-	restore:*/* | show:*/* | verify:*/* | diff:*/*) COMPREPLY=($(compgen -f -- "$cur")) ;;
-	restore:* | show:* | verify:* | rm:* | list:* | gc:* | compact:* | diff:*)
+	restore:*/* | show:*/* | verify:*/* | diff:*/* | export:*/*) COMPREPLY=($(compgen -f -- "$cur")) ;;
+	restore:* | show:* | verify:* | rm:* | list:* | gc:* | compact:* | diff:* | export:*)
 		COMPREPLY=($(compgen -W "$(_ckptctl_refs)" -- "$cur")) ;;
 	esac
 }

@@ -6,6 +6,7 @@
  *	out.c		figures for people, JSON for scripts
  *	progress.c	the bar, and being interrupted
  *	load.c		the kernel module
+ *	memory.c	a snapshot's memory and state
  *	main.c		the table of verbs
  *	VERB.c		one verb: its options and its run()
  */
@@ -18,8 +19,10 @@
 
 #include <jansson.h>
 
+#include "chain.h"
 #include "err.h"
 #include "report.h"
+#include "state.h"
 
 /* Part of the interface: scripts rely on them. */
 enum exit_code {
@@ -55,7 +58,7 @@ struct verb {
 };
 
 extern const struct verb verb_snap, verb_restore, verb_list, verb_show, verb_verify, verb_rm,
-	verb_gc, verb_compact, verb_diff, verb_check;
+	verb_gc, verb_compact, verb_diff, verb_export, verb_check;
 
 /* One run of the command. */
 struct ctl {
@@ -151,5 +154,17 @@ int progress_end(void);
  * now, or when it is for the library to say what is wrong; else -errno with the text in @err.
  */
 int load_module(struct ckpt_err *err);
+
+/* ----------------------------------------------------------------------------- memory.c */
+
+/* All zeros to begin with; memory_close() it, also after a failure. */
+struct memory {
+	struct chain		*chain;		/* loaded */
+	struct ckpt_model	*model;
+};
+
+/* Memory and state of the first process of @ref, which fit together. */
+int memory_open(struct store *store, const char *ref, struct ckpt_err *err, struct memory *m);
+void memory_close(struct memory *m);
 
 #endif

@@ -6,21 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "chain.h"
 #include "ctl.h"
 #include "diff.h"
-#include "state.h"
 
 static const struct ctl_opt opts[] = { { } };
 
 #define I(x)	((json_int_t)(x))
-
-/* A snapshot with its map. */
-struct end {
-	struct chain		*chain;
-	struct ckpt_model	*model;
-	const struct image_info	*info;
-};
 
 /* What is different in one mapping; of memory in none, start and end are 0. */
 struct mapping {
@@ -30,7 +21,7 @@ struct mapping {
 };
 
 struct work {
-	struct end	a, b;
+	struct memory	a, b;
 	struct mapping	now;
 	json_t		*mappings;
 	uint64_t	pages[3];
@@ -71,8 +62,8 @@ static int add_range(struct work *w, uint64_t addr, uint64_t npages, enum diff_k
 static int note(uint64_t addr, uint64_t npages, enum diff_kind kind, void *arg)
 {
 	struct work *w = arg;
-	const struct end *e = kind == DIFF_GONE ? &w->a : &w->b;
-	uint64_t page_size = e->info->page_size;
+	const struct memory *e = kind == DIFF_GONE ? &w->a : &w->b;
+	uint64_t page_size = e->model->system.page_size;
 	int ret = 0;
 
 	while (!ret && npages) {
@@ -92,29 +83,6 @@ static int note(uint64_t addr, uint64_t npages, enum diff_kind kind, void *arg)
 		npages -= n;
 	}
 	return ret;
-}
-
-static int open_end(struct store *store, const char *ref, struct ckpt_err *err, struct end *e)
-{
-	int ret = chain_open(store, ref, false, err, &e->chain);
-
-	if (ret)
-		return ret;
-	e->info = image_get_info(chain_image(e->chain));
-	ret = chain_load(e->chain, e->info->pid, err);
-	if (ret)
-		return ret;
-	ret = report_model(chain_image(e->chain), e->info->pid, err, &e->model);
-	if (!ret && e->model->system.page_size != e->info->page_size)
-		ret = ckpt_err_set(err, EBADMSG, "%s: its memory and its state have pages of "
-				   "different size", chain_ref(e->chain)->label);
-	return ret;
-}
-
-static void close_end(struct end *e)
-{
-	ckpt_model_free(e->model);
-	chain_close(e->chain);
 }
 
 static void human_mapping(const struct ctl *ctl, json_t *o)
@@ -151,10 +119,10 @@ static json_t *compare(struct ctl *ctl, struct store *store, char **refs)
 {
 	struct work w = { .mappings = json_array() };
 	json_t *report = NULL;
-	int ret = open_end(store, refs[0], &ctl->err, &w.a);
+	int ret = memory_open(store, refs[0], &ctl->err, &w.a);
 
 	if (!ret)
-		ret = open_end(store, refs[1], &ctl->err, &w.b);
+		ret = memory_open(store, refs[1], &ctl->err, &w.b);
 	if (!ret)
 		ret = diff_run(w.a.chain, w.b.chain, note, &w, &ctl->err);
 	if (!ret)
@@ -169,8 +137,8 @@ static json_t *compare(struct ctl *ctl, struct store *store, char **refs)
 		ckpt_err_sys(&ctl->err, ret ? ret : -ENOMEM, "%s", refs[1]);
 	json_decref(w.now.ranges);
 	json_decref(w.mappings);
-	close_end(&w.a);
-	close_end(&w.b);
+	memory_close(&w.a);
+	memory_close(&w.b);
 	return report;
 }
 
