@@ -32,11 +32,9 @@ static void human(const struct ctl *ctl, json_t *o)
 /* Whether a debugger would read from the file of @v what the program did not. */
 static bool is_changed(const struct ckpt_model_vma *v)
 {
-	const struct ckpt_file_id *id = &v->rec.id;
 	struct stat st;
 
-	return stat(v->path, &st) || (uint64_t)st.st_size != id->size ||
-	       st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec != (int64_t)id->mtime_ns;
+	return stat(v->path, &st) || !ckpt_file_unchanged(&v->rec.id, &st);
 }
 
 /* The mapped files that are not what they were, each once; told, and as a list. */

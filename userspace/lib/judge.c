@@ -134,7 +134,6 @@ const char *judge_pseudo_fs(uint32_t magic)
  */
 static bool same_file(const struct stat *st, const struct ckpt_file_id *id, const char *link)
 {
-	int64_t mtime_ns = st->st_mtim.tv_sec * 1000000000ll + st->st_mtim.tv_nsec;
 	struct stat open_st;
 
 	if (st->st_ino == id->ino && st->st_dev == id->dev)
@@ -143,7 +142,7 @@ static bool same_file(const struct stat *st, const struct ckpt_file_id *id, cons
 	    open_st.st_dev == st->st_dev)
 		return true;
 	return (st->st_mode & S_IFMT) == (id->mode & S_IFMT) && S_ISREG(st->st_mode) &&
-	       (uint64_t)st->st_size == id->size && mtime_ns == id->mtime_ns;
+	       ckpt_file_unchanged(id, st);
 }
 
 bool judge_named(struct judgement *j, const char *thing, int64_t number, const char *path,

@@ -115,7 +115,7 @@ static int check_grown(struct restore *rs, const char *thing, const struct ckpt_
 	enum answer same = NO;
 	int r = 0;
 
-	if (restore_unchanged(&f->rec.id, &o->st))
+	if (ckpt_file_unchanged(&f->rec.id, &o->st))
 		return 0;
 	if (size >= f->rec.id.size)
 		r = same_beginning(rs, thing, f, o, &same);

@@ -122,16 +122,6 @@ int restore_open(struct restore *rs, int root, const char *thing, const char *pa
 	return r;
 }
 
-static int64_t mtime_ns(const struct stat *st)
-{
-	return (int64_t)st->st_mtim.tv_sec * (int64_t)NSEC_PER_SEC + st->st_mtim.tv_nsec;
-}
-
-bool restore_unchanged(const struct ckpt_file_id *id, const struct stat *st)
-{
-	return (uint64_t)st->st_size == id->size && mtime_ns(st) == id->mtime_ns;
-}
-
 static void time_text(int64_t ns, char *buf, size_t size)
 {
 	time_t sec = (time_t)(ns / (int64_t)NSEC_PER_SEC);
@@ -150,7 +140,7 @@ int restore_file_differs(struct restore *rs, const char *thing, const char *path
 	char was[64], is[64];
 
 	time_text(id->mtime_ns, was, sizeof(was));
-	time_text(mtime_ns(st), is, sizeof(is));
+	time_text(ckpt_mtime_ns(st), is, sizeof(is));
 	return ckpt_err_set(rs->err, -ESTALE,
 			    "%s: %s %s: was %llu bytes of %s (inode %llu), is %llu bytes of %s (inode %llu)",
 			    thing, path, how, (unsigned long long)id->size, was,
@@ -166,7 +156,7 @@ int restore_same_file(struct restore *rs, const char *thing, const char *path,
 	char build_id[META_BUILD_ID + 1];
 	int r;
 
-	if (restore_unchanged(id, &o->st))
+	if (ckpt_file_unchanged(id, &o->st))
 		return 0;
 	if (mf && mf->build_id[0] && (uint64_t)o->st.st_size == id->size) {
 		r = meta_build_id(o->fd, build_id);

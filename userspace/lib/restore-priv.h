@@ -101,14 +101,6 @@ static inline struct timespec to_timespec(uint64_t ns)
 				  .tv_nsec = (long)(ns % NSEC_PER_SEC) };
 }
 
-static inline uint64_t now_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-}
-
 /*
  * MAP_SHARED of a file that is open for reading alone: the kernel keeps only
  * "may be shared", for it never will be written.
@@ -142,7 +134,6 @@ int restore_open(struct restore *rs, int root, const char *thing, const char *pa
 		 const struct ckpt_file_id *id, int flags, struct opened *ret);
 int restore_same_file(struct restore *rs, const char *thing, const char *path,
 		      const struct ckpt_file_id *id, const struct opened *o);
-bool restore_unchanged(const struct ckpt_file_id *id, const struct stat *st);
 int restore_file_differs(struct restore *rs, const char *thing, const char *path,
 			 const struct ckpt_file_id *id, const struct stat *st, const char *how);
 int restore_open_deleted(struct restore *rs, int root, const char *thing, int section,

@@ -27,6 +27,7 @@
 #include <sys/uio.h>
 
 #include "restore-priv.h"
+#include "util.h"
 
 #define ERESTARTNOINTR	513
 
@@ -70,8 +71,8 @@ static int futex_again(struct restore *rs, struct restore_thread *th)
 {
 	const struct ckpt_rec_thread *rec = &th->t->rec;
 	const uint64_t flags = rec->restart_args[2] & (FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
-	const uint64_t now = flags & FUTEX_CLOCK_REALTIME ? now_ns(CLOCK_REALTIME) :
-		now_ns(CLOCK_MONOTONIC) + (uint64_t)rs->mono_offset;
+	const uint64_t now = flags & FUTEX_CLOCK_REALTIME ? util_clock_ns(CLOCK_REALTIME) :
+		util_clock_ns(CLOCK_MONOTONIC) + (uint64_t)rs->mono_offset;
 	/* Absolute: the form that takes both clocks and any bit set. */
 	const struct timespec end = to_timespec(now + rec->restart_remaining_ns);
 	const uint64_t timeout = rec->flags & CKPT_THREAD_HAS_TIMEOUT ? th->remote.scratch : 0;

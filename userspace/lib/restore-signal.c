@@ -22,6 +22,7 @@
 
 #include "remote-queue.h"
 #include "restore-priv.h"
+#include "util.h"
 
 #ifndef PR_TIMER_CREATE_RESTORE_IDS
 #define PR_TIMER_CREATE_RESTORE_IDS	77
@@ -211,13 +212,13 @@ static bool clock_now(const struct restore *rs, int clock, int64_t *ret)
 {
 	switch (clock) {
 	case CLOCK_REALTIME:
-		*ret = (int64_t)now_ns(CLOCK_REALTIME);
+		*ret = (int64_t)util_clock_ns(CLOCK_REALTIME);
 		return true;
 	case CLOCK_MONOTONIC:
-		*ret = (int64_t)now_ns(CLOCK_MONOTONIC) + rs->mono_offset;
+		*ret = (int64_t)util_clock_ns(CLOCK_MONOTONIC) + rs->mono_offset;
 		return true;
 	case CLOCK_BOOTTIME:
-		*ret = (int64_t)now_ns(CLOCK_BOOTTIME) + rs->boot_offset;
+		*ret = (int64_t)util_clock_ns(CLOCK_BOOTTIME) + rs->boot_offset;
 		return true;
 	default:
 		return false;

@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #include "restore-priv.h"
+#include "util.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME	0x00000080
@@ -164,8 +165,8 @@ static int write_offset(int fd, const char *clock, int64_t ns)
  */
 static bool needs_time_namespace(struct restore *rs)
 {
-	int64_t mono = (int64_t)(rs->m->system.monotonic_ns - now_ns(CLOCK_MONOTONIC));
-	int64_t boot = (int64_t)(rs->m->system.boottime_ns - now_ns(CLOCK_BOOTTIME));
+	int64_t mono = (int64_t)(rs->m->system.monotonic_ns - util_clock_ns(CLOCK_MONOTONIC));
+	int64_t boot = (int64_t)(rs->m->system.boottime_ns - util_clock_ns(CLOCK_BOOTTIME));
 
 	if (mono <= 0 && boot <= 0)
 		return false;

@@ -270,7 +270,7 @@ static int identify(struct meta_file *f, bool build_id, struct ckpt_err *err)
 	f->mode = st.st_mode;
 	if (f->change != META_GROW) {
 		f->size = st.st_size;
-		f->mtime_ns = st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec;
+		f->mtime_ns = ckpt_mtime_ns(&st);
 	}
 	if (build_id || (f->change == META_GROW && f->size <= DIGEST_MAX))
 		ret = read_identity(f, seen, build_id);

@@ -30,7 +30,6 @@
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "snap.h"
@@ -62,14 +61,6 @@ struct snap {
 	struct stream_map	map;
 	struct snap_files	files;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ull + t.tv_nsec;
-}
 
 static void close_fd(int *fd)
 {
@@ -366,7 +357,8 @@ static int write_sections(struct snap *s)
 {
 	const struct stream_job job = {
 		.snapshot = s->snapshot, .map = &s->map, .model = s->model, .parent = s->parent,
-		.writer = s->writer, .bwlimit = s->opts->bwlimit, .progress = s->opts->progress, .arg = s->opts->progress_arg,
+		.writer = s->writer, .bwlimit = s->opts->bwlimit,
+		.progress = s->opts->progress, .arg = s->opts->progress_arg,
 	};
 	struct stream_stats stats = { 0 };
 	int ret;
@@ -400,13 +392,13 @@ static void begin_tracking(struct snap *s)
 static int read_back(struct snap *s)
 {
 	int ret = store_writer_sync(s->store_writer, s->err);
-	uint64_t begin = now_ns();
+	uint64_t begin = util_clock_ns(CLOCK_MONOTONIC);
 
 	if (ret || s->opts->no_readback)
 		return ret;
 	ret = image_read_back(store_writer_fd(s->store_writer),
 			      store_writer_label(s->store_writer), &s->r->info, s->err);
-	s->r->readback_ns = now_ns() - begin;
+	s->r->readback_ns = util_clock_ns(CLOCK_MONOTONIC) - begin;
 	return ret;
 }
 
@@ -419,7 +411,7 @@ static int write_image(struct snap *s)
 		.pid = s->model->proc.pid, .comm = s->model->threads[0].rec.comm,
 		.page_size = s->model->system.page_size, .level = s->opts->level,
 	};
-	uint64_t begin = now_ns();
+	uint64_t begin = util_clock_ns(CLOCK_MONOTONIC);
 	int ret;
 
 	ret = image_writer_open(store_writer_fd(s->store_writer), &params, s->err, &s->writer);
@@ -429,7 +421,7 @@ static int write_image(struct snap *s)
 		ret = read_back(s);
 	if (!ret)
 		ret = store_writer_commit(s->store_writer, s->err);
-	s->r->stream_ns = now_ns() - begin;
+	s->r->stream_ns = util_clock_ns(CLOCK_MONOTONIC) - begin;
 	if (!ret)
 		begin_tracking(s);
 	close_fd(&s->snapshot);
@@ -500,13 +492,13 @@ int snap_run(const struct snap_opts *opts, struct ckpt_err *err, struct snap_res
 		.opts = opts, .err = err ? err : &own, .r = ret_result, .target = TARGET_INIT,
 		.dev = -1, .session = -1, .snapshot = -1,
 	};
-	uint64_t begin = now_ns();
+	uint64_t begin = util_clock_ns(CLOCK_MONOTONIC);
 	int ret;
 
 	memset(ret_result, 0, sizeof(*ret_result));
 	ret = run(&s);
 	release(&s);
-	ret_result->total_ns = now_ns() - begin;
+	ret_result->total_ns = util_clock_ns(CLOCK_MONOTONIC) - begin;
 	return ret;
 }
 

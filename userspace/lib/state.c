@@ -689,3 +689,13 @@ const struct ckpt_model_thread *ckpt_model_thread(const struct ckpt_model *m, in
 			return &m->threads[i];
 	return NULL;
 }
+
+int64_t ckpt_mtime_ns(const struct stat *st)
+{
+	return st->st_mtim.tv_sec * 1000000000ll + st->st_mtim.tv_nsec;
+}
+
+bool ckpt_file_unchanged(const struct ckpt_file_id *id, const struct stat *st)
+{
+	return (uint64_t)st->st_size == id->size && ckpt_mtime_ns(st) == id->mtime_ns;
+}

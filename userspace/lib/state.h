@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <linux/ckpt.h>
 
 struct ckpt_err;
@@ -118,5 +119,9 @@ void ckpt_model_free(struct ckpt_model *model);
 const struct ckpt_model_fd *ckpt_model_fd(const struct ckpt_model *model, int fd);
 const struct ckpt_model_vma *ckpt_model_vma(const struct ckpt_model *model, uint64_t addr);
 const struct ckpt_model_thread *ckpt_model_thread(const struct ckpt_model *model, int tid);
+
+/* Time of last change in nanoseconds; and whether it and the size of a file are as in the record. */
+int64_t ckpt_mtime_ns(const struct stat *st);
+bool ckpt_file_unchanged(const struct ckpt_file_id *id, const struct stat *st);
 
 #endif /* CKPT_LIB_STATE_H */

@@ -12,6 +12,7 @@
 
 #include "device.h"
 #include "stream.h"
+#include "util.h"
 
 #define MAP_BATCH	1024		/* runs asked for at a time */
 #define READ_BATCH	(4u << 20)	/* bytes; large enough that the calls do not count */
@@ -149,19 +150,11 @@ static int write_data(struct stream *s, uint64_t addr, size_t len)
 	return image_writer_data(s->job->writer, addr, npages, s->buf, s->err);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * NSEC + t.tv_nsec;
-}
-
 static void set_batch(struct stream *s)
 {
 	uint64_t piece = s->job->bwlimit / PIECES;
 
-	s->due_ns = now_ns();
+	s->due_ns = util_clock_ns(CLOCK_MONOTONIC);
 	s->batch = READ_BATCH;
 	if (s->job->bwlimit && piece < s->batch)
 		s->batch = piece < s->page_size ? s->page_size : piece - piece % s->page_size;
@@ -174,11 +167,12 @@ static void set_batch(struct stream *s)
 static void keep_to_limit(struct stream *s, uint64_t n)
 {
 	const uint64_t limit = s->job->bwlimit;
-	uint64_t now = now_ns();
 	struct timespec due;
+	uint64_t now;
 
 	if (!limit)
 		return;
+	now = util_clock_ns(CLOCK_MONOTONIC);
 	s->due_ns += (unsigned __int128)n * NSEC / limit;
 	if (s->due_ns < now)
 		s->due_ns = now;

@@ -87,6 +87,14 @@ void util_hash_final(const struct XXH3_state_s *state, uint8_t ret_hash[UTIL_HAS
 	memcpy(ret_hash, canonical.digest, UTIL_HASH_SIZE);
 }
 
+uint64_t util_clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
 int util_is_zero(const void *p, size_t n)
 {
 	static const char zero[16];

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define UTIL_HASH_SIZE	16
 
@@ -26,6 +27,9 @@ int util_fsync_dir(int fd);
 struct XXH3_state_s;
 void util_hash(const void *p, size_t n, uint8_t ret_hash[UTIL_HASH_SIZE]);
 void util_hash_final(const struct XXH3_state_s *state, uint8_t ret_hash[UTIL_HASH_SIZE]);
+
+/* What @clock shows, in nanoseconds. */
+uint64_t util_clock_ns(clockid_t clock);
 
 /* Whether @n bytes are all zero. */
 int util_is_zero(const void *p, size_t n);
