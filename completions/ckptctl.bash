@@ -6,7 +6,10 @@ _ckptctl_refs() {
 	local i store=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-o | --store) store=(-o "${COMP_WORDS[i + 1]}") ;;
+		--compress)
+		COMPREPLY=($(compgen -W "auto none 1 3 6 19" -- "$cur"))
+		return ;;
+	-o | --store) store=(-o "${COMP_WORDS[i + 1]}") ;;
 		esac
 	done
 	ckptctl list "${store[@]}" 2>/dev/null | awk '{ print $1; sub(/@.*/, "", $1); print $1 }' | sort -u
@@ -31,16 +34,16 @@ _ckptctl() {
 	-o | --store)
 		COMPREPLY=($(compgen -d -- "$cur"))
 		return ;;
-	-n | --name | --timeout | --level | --bwlimit | -k | --keep | --fd | --remap)
+	-n | --name | --timeout | --bwlimit | -k | --keep | --fd | --remap)
 		return ;;
 	esac
 	case $verb:$cur in
-	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --level --bwlimit --no-readback --tree $common" -- "$cur")) ;;
+	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --no-readback --tree $common" -- "$cur")) ;;
 	snap:*) COMPREPLY=($(compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$cur")) ;;
 	restore:-*) COMPREPLY=($(compgen -W "--detach --fd --remap $common" -- "$cur")) ;;
 	verify:-* | rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;
 	gc:-*) COMPREPLY=($(compgen -W "--keep $common" -- "$cur")) ;;
-	compact:-*) COMPREPLY=($(compgen -W "--level $common" -- "$cur")) ;;
+	compact:-*) COMPREPLY=($(compgen -W "--compress $common" -- "$cur")) ;;
 	export:-*) COMPREPLY=($(compgen -W "--core $common" -- "$cur")) ;;
 	*:-*) COMPREPLY=($(compgen -W "$common" -- "$cur")) ;;
 	restore:*/* | show:*/* | verify:*/* | diff:*/* | export:*/*) COMPREPLY=($(compgen -f -- "$cur")) ;;

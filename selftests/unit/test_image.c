@@ -3,6 +3,9 @@
  * What is written is what is read: random sparse address spaces against a model, then the writer's
  * rules one by one.
  */
+#include <pthread.h>
+#include <time.h>
+
 #include "images.h"
 
 #define MODEL_PAGES	400
@@ -458,6 +461,148 @@ static void hostile_names_are_made_printable(void)
 	close(fd);
 }
 
+/* Frames of all kinds, of the identity of @like. */
+static struct bytes image_by(unsigned int threads, int level, const struct image_info *like)
+{
+	struct image_params params = {
+		.job = "j", .generation = 1, .page_size = PAGE, .frame_size = 8 * PAGE, .level = level,
+		.threads = threads, .replaces = like,
+	};
+	struct ckpt_err err = CKPT_ERR_INIT;
+	int fd = memfd_create("image", MFD_CLOEXEC);
+	unsigned char page[PAGE];
+	struct image_writer *w;
+	struct bytes b;
+
+	REQUIRE(fd >= 0);
+	REQUIRE_OK(image_writer_open(fd, &params, &err, &w), err);
+	for (uint32_t owner = 1; owner < 4; owner++) {
+		REQUIRE_OK(image_writer_begin_pages(w, owner, &err), err);
+		for (uint64_t i = 0; i < 1000 + owner; i++) {
+			fill_page(page, PAGE, i / 8 % FILL_KINDS, i);
+			REQUIRE_OK(image_writer_data(w, i * PAGE, 1, page, &err), err);
+		}
+		REQUIRE_OK(image_writer_end_pages(w, &err, NULL), err);
+	}
+	REQUIRE_OK(image_writer_finish(w, &err, NULL), err);
+	image_writer_close(w);
+	b = bytes_of_fd(fd);
+	close(fd);
+	return b;
+}
+
+static void the_number_of_threads_makes_no_difference(void)
+{
+	struct image_info like;
+	int fd = memfd_create("like", MFD_CLOEXEC);
+	struct bytes one, many;
+
+	REQUIRE(fd >= 0);
+	write_small(fd, 1, NULL, &like);
+	one = image_by(1, 1, &like);
+	for (unsigned int threads = 2; threads < 20; threads += 3) {
+		many = image_by(threads, 1, &like);
+		REQUIRE_EQ(many.size, one.size);
+		REQUIRE(!memcmp(many.data, one.data, one.size));
+		free(many.data);
+	}
+	many = image_by(3, IMAGE_LEVEL_NONE, &like);
+	REQUIRE(many.size > one.size + 1000 * PAGE);	/* the text of three */
+	free(many.data);
+	free(one.data);
+	close(fd);
+}
+
+#define FRAMES	96	/* enough for the level to go from end to end */
+
+/* A pipe's other end, which takes its time. */
+static void *slow_disk(void *arg)
+{
+	const struct timespec t = { 0, 2 * 1000 * 1000 };
+	int fd = *(int *)arg;
+	char buf[16 << 10];
+
+	while (read(fd, buf, sizeof(buf)) > 0)
+		nanosleep(&t, NULL);
+	close(fd);
+	return NULL;
+}
+
+/* Words in no order: each level makes something else of it. */
+static void fill_words(unsigned char *page)
+{
+	for (size_t i = 0; i < PAGE; i += 8) {
+		uint64_t word = (rnd() % 3000) * 0x9e3779b97f4a7c15ull;
+
+		memcpy(page + i, &word, 8);
+	}
+}
+
+/* Size of the image of FRAMES frames of them, written to @fd. */
+static uint64_t size_of_words(int level, int fd)
+{
+	const struct image_params params = {
+		.job = "j", .generation = 1, .page_size = PAGE, .frame_size = 64 * PAGE, .level = level,
+	};
+	struct ckpt_err err = CKPT_ERR_INIT;
+	unsigned char page[PAGE];
+	struct image_info info;
+	struct image_writer *w;
+
+	REQUIRE(fd >= 0);
+	REQUIRE_OK(image_writer_open(fd, &params, &err, &w), err);
+	REQUIRE_OK(image_writer_begin_pages(w, 1, &err), err);
+	for (uint64_t i = 0; i < FRAMES * 64; i++) {
+		fill_words(page);
+		REQUIRE_OK(image_writer_data(w, i * PAGE, 1, page, &err), err);
+	}
+	REQUIRE_OK(image_writer_end_pages(w, &err, NULL), err);
+	REQUIRE_OK(image_writer_finish(w, &err, &info), err);
+	image_writer_close(w);
+	close(fd);
+	return info.file_size;
+}
+
+/* Memory is faster than any level, the pipe slower. */
+static void the_level_follows_the_disk(void)
+{
+	uint64_t fixed = size_of_words(1, memfd_create("image", MFD_CLOEXEC));
+	uint64_t fast = size_of_words(IMAGE_LEVEL_AUTO, memfd_create("image", MFD_CLOEXEC)), slow;
+	pthread_t thread;
+	int fds[2];
+
+	REQUIRE(!pipe(fds));
+	REQUIRE(!pthread_create(&thread, NULL, slow_disk, &fds[0]));
+	slow = size_of_words(IMAGE_LEVEL_AUTO, fds[1]);
+	pthread_join(thread, NULL);
+	printf("# slow %llu, level 1 %llu, fast %llu bytes\n", (unsigned long long)slow,
+	       (unsigned long long)fixed, (unsigned long long)fast);
+	REQUIRE(slow < fixed);
+	REQUIRE(fast > fixed);
+}
+
+static void a_writer_given_up_ends_its_threads(void)
+{
+	const struct image_params params = {
+		.job = "j", .generation = 1, .page_size = PAGE, .frame_size = 8 * PAGE, .threads = 4,
+	};
+	struct ckpt_err err = CKPT_ERR_INIT;
+	unsigned char page[PAGE];
+	struct image_writer *w;
+
+	fill_page(page, PAGE, FILL_TEXT, 1);
+	for (uint64_t n = 0; n < 100; n += 7) {
+		int fd = memfd_create("image", MFD_CLOEXEC);
+
+		REQUIRE_OK(image_writer_open(fd, &params, &err, &w), err);
+		REQUIRE_OK(image_writer_begin_pages(w, 1, &err), err);
+		for (uint64_t i = 0; i < n; i++)
+			REQUIRE_OK(image_writer_data(w, i * PAGE, 1, page, &err), err);
+		image_writer_close(w);
+		close(fd);
+	}
+}
+
 static const struct tap_test tests[] = {
 	{ "what_is_written_is_what_is_read", what_is_written_is_what_is_read },
 	{ "a_pipe_is_enough_to_write_to", a_pipe_is_enough_to_write_to },
@@ -465,6 +610,9 @@ static const struct tap_test tests[] = {
 	{ "misuse_is_refused_and_final", misuse_is_refused_and_final },
 	{ "bad_parameters_are_refused", bad_parameters_are_refused },
 	{ "hostile_names_are_made_printable", hostile_names_are_made_printable },
+	{ "the_number_of_threads_makes_no_difference", the_number_of_threads_makes_no_difference },
+	{ "the_level_follows_the_disk", the_level_follows_the_disk },
+	{ "a_writer_given_up_ends_its_threads", a_writer_given_up_ends_its_threads },
 };
 
 TAP_MAIN(tests)

@@ -7,10 +7,10 @@
 #include "ctl.h"
 #include "compact.h"
 
-enum { OPT_LEVEL = CTL_LONG };
+enum { OPT_COMPRESS = CTL_LONG };
 
 static const struct ctl_opt opts[] = {
-	{ OPT_LEVEL, "level", "N", "zstd level, -7 to 19 (1)" },
+	{ OPT_COMPRESS, "compress", "HOW", CTL_COMPRESS },
 	{ }
 };
 
@@ -64,15 +64,15 @@ static int compact(struct ctl *ctl, const char *ref, int level)
 static int run(struct ctl *ctl, int argc, char **argv)
 {
 	const char *arg;
-	int64_t n = 0;
+	int level = IMAGE_LEVEL_AUTO;
 
-	while (ctl_next(ctl, argc, argv, &arg) == OPT_LEVEL)
-		if (!ctl_number(arg, -7, 19, &n) || !n)
-			return ctl_usage(ctl, "'%s' is no zstd level", arg);
+	while (ctl_next(ctl, argc, argv, &arg) == OPT_COMPRESS)
+		if (!ctl_compress(ctl, arg, &level))
+			return CTL_USAGE;
 	if (argc - optind != 1)
 		return ctl_usage(ctl, argc == optind ? "what to compact is missing" :
 				 "one snapshot at a time");
-	return compact(ctl, argv[optind], n);
+	return compact(ctl, argv[optind], level);
 }
 
 const struct verb verb_compact = {

@@ -200,6 +200,23 @@ bool ctl_bytes(const char *text, uint64_t *ret)
 	return true;
 }
 
+bool ctl_compress(const struct ctl *ctl, const char *text, int *ret_level)
+{
+	int64_t n;
+
+	if (!strcmp(text, "auto")) {
+		*ret_level = IMAGE_LEVEL_AUTO;
+	} else if (!strcmp(text, "none")) {
+		*ret_level = IMAGE_LEVEL_NONE;
+	} else if (ctl_number(text, -7, 19, &n) && n) {
+		*ret_level = n;
+	} else {
+		ctl_usage(ctl, "'%s' is no compression: auto, none, or a zstd level, -7 to 19", text);
+		return false;
+	}
+	return true;
+}
+
 /* -------------------------------------------------------------------------------- errors */
 
 int ctl_exit_code(int error)

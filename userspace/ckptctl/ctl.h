@@ -88,6 +88,10 @@ bool ctl_number(const char *text, int64_t min, int64_t max, int64_t *ret);
 /* Bytes: whole, decimal, with K, M, G or T behind it for powers of 1024; above 0. */
 bool ctl_bytes(const char *text, uint64_t *ret);
 
+/* "auto", "none" or a level of zstd's; complains and returns false if it is none of these. */
+#define CTL_COMPRESS	"auto, none, or a zstd level, -7 to 19 (auto)"
+bool ctl_compress(const struct ctl *ctl, const char *text, int *ret_level);
+
 /* The exit code that fits an error. */
 int ctl_exit_code(int error);
 

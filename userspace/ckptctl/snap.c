@@ -9,7 +9,7 @@
 #include "ctl.h"
 #include "snap.h"
 
-enum { OPT_KILL = CTL_LONG, OPT_FULL, OPT_DELTA, OPT_UNTRACKED, OPT_TIMEOUT, OPT_LEVEL,
+enum { OPT_KILL = CTL_LONG, OPT_FULL, OPT_DELTA, OPT_UNTRACKED, OPT_TIMEOUT, OPT_COMPRESS,
 	OPT_BWLIMIT, OPT_NO_READBACK, OPT_TREE };
 
 static const struct ctl_opt opts[] = {
@@ -19,7 +19,7 @@ static const struct ctl_opt opts[] = {
 	{ OPT_UNTRACKED, "untracked", NULL, "keep no account of what changes from now on" },
 	{ 'n', "name", "NAME", "name of the job (COMMAND-PID)" },
 	{ OPT_TIMEOUT, "timeout", "MS", "give up when it does not stand still so soon" },
-	{ OPT_LEVEL, "level", "N", "zstd level, -7 to 19 (1)" },
+	{ OPT_COMPRESS, "compress", "HOW", CTL_COMPRESS },
 	{ OPT_BWLIMIT, "bwlimit", "RATE", "read no more memory in a second: bytes, or 50M" },
 	{ OPT_NO_READBACK, "no-readback", NULL, "do not read the image back from the disk" },
 	{ OPT_TREE, "tree", NULL, "with its child processes: not supported yet" },
@@ -211,10 +211,9 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
 				return ctl_usage(ctl, "'%s' is no time in milliseconds", arg);
 			o->timeout_ms = n;
 			break;
-		case OPT_LEVEL:
-			if (!ctl_number(arg, -7, 19, &n) || !n)
-				return ctl_usage(ctl, "'%s' is no zstd level", arg);
-			o->level = n;
+		case OPT_COMPRESS:
+			if (!ctl_compress(ctl, arg, &o->level))
+				return CTL_USAGE;
 			break;
 		case OPT_BWLIMIT:
 			if (!ctl_bytes(arg, &o->bwlimit) || o->bwlimit < STREAM_LIMIT_MIN)

@@ -12,6 +12,9 @@
 #include "report.h"
 #include "snap.h"
 
+_Static_assert(CKPT_LEVEL_AUTO == IMAGE_LEVEL_AUTO && CKPT_LEVEL_NONE == IMAGE_LEVEL_NONE,
+	       "they go through");
+
 struct ckpt_outcome {
 	struct snap_result	result;
 };

@@ -2,49 +2,44 @@
 /*
  * image-write-pages.c - writes PAGES sections.
  *
- * Pages with content collect in one raw buffer; when it holds a frame it is compressed and
- * written, the digests of its pages behind it, and only its entry in the frame table stays in memory.  A run never crosses a frame, so
- * it names one frame and a page in it.  Neighbouring runs of one kind are joined as they come.
+ * Pages with content collect in a buffer of the packer's; when it holds a frame it is compressed there,
+ * beside others, and written when its turn comes, the digests of its pages behind it.  Only its entry in
+ * the frame table stays in memory.  A run never crosses a frame, so it names one frame and a page in it.
+ * Neighbouring runs of one kind are joined as they come.
+ *
+ * IMAGE_LEVEL_AUTO: compression and disk work side by side, and who is slower tells how long it takes.
+ * While this thread mostly waits for frames to be compressed a lower level is better, while it mostly
+ * waits for the disk a higher one; near each other both stay.  Only speed and size depend on it.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <zstd_errors.h>
-
 #include "image-write.h"
 #include "util.h"
 
-/* Saving less than 1/32 is not worth a decompression at restore. */
-#define WORTH_SHIFT	5
+static const int8_t levels[] = { -3, -1, 1, 2, 3, 4, 5 };
+#define LEVEL_FIRST	2	/* the one to begin with */
+#define LEVEL_FRAMES	8	/* between two looks */
 
 void pages_writer_free(struct pages_writer *p)
 {
-	ZSTD_freeCCtx(p->zstd);
-	free(p->raw);
-	free(p->packed);
+	frame_packer_free(p->packer);
 	buf_free(&p->frames);
 	buf_free(&p->runs);
-	buf_free(&p->digests);
 }
 
 static int pages_writer_alloc(struct image_writer *w)
 {
-	struct pages_writer *p = &w->pages;
+	const struct frame_pack_params params = {
+		.frame_size = w->frame_size, .page_size = w->page_size,
+		.seed = w->header.digest_seed, .threads = w->threads,
+	};
 
-	if (p->zstd)
+	if (w->pages.packer)
 		return 0;
-	p->packed_size = ZSTD_compressBound(w->frame_size);
-	p->raw = malloc(w->frame_size);
-	p->packed = malloc(p->packed_size);
-	p->zstd = ZSTD_createCCtx();
-	if (!p->raw || !p->packed || !p->zstd)
-		return -ENOMEM;
-	/* the checksum proves that what was compressed is what comes out again */
-	if (ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, w->level)) ||
-	    ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_checksumFlag, 1)))
-		return -EINVAL;
-	return 0;
+	w->pages.level = LEVEL_FIRST;
+	return frame_packer_new(&params, &w->pages.packer);
 }
 
 int image_writer_begin_pages(struct image_writer *w, uint32_t owner, struct ckpt_err *err)
@@ -60,9 +55,9 @@ int image_writer_begin_pages(struct image_writer *w, uint32_t owner, struct ckpt
 		return writer_fail(w, ckpt_err_sys(err, ret, "%s: buffers for frames of %u bytes",
 						   w->label, w->frame_size));
 	p->raw_len = 0;
+	p->submitted = 0;
 	p->frames.len = 0;
 	p->runs.len = 0;
-	p->digests.len = 0;
 	p->next_addr = 0;
 	p->full = false;
 	memset(&p->stats, 0, sizeof(p->stats));
@@ -72,45 +67,79 @@ int image_writer_begin_pages(struct image_writer *w, uint32_t owner, struct ckpt
 	return ret;
 }
 
-static int flush_frame(struct image_writer *w, struct ckpt_err *err)
+static int frame_level(const struct image_writer *w)
+{
+	return w->level == IMAGE_LEVEL_AUTO ? levels[w->pages.level] : w->level;
+}
+
+static void adjust_level(struct pages_writer *p)
+{
+	if (p->stats.frames % LEVEL_FRAMES)
+		return;
+	if (p->packing_ns > 2 * p->writing_ns && p->level)
+		p->level--;
+	else if (p->writing_ns > 2 * p->packing_ns && p->level + 1 < sizeof(levels))
+		p->level++;
+	p->packing_ns = 0;
+	p->writing_ns = 0;
+}
+
+static int emit_frame(struct image_writer *w, const struct packed_frame *f, struct ckpt_err *err)
+{
+	uint64_t begin = util_clock_ns(CLOCK_MONOTONIC);
+	int ret = writer_emit(w, f->stored, f->stored_size, err);
+
+	if (!ret)
+		ret = writer_pad(w, err);
+	if (!ret)
+		ret = writer_emit(w, f->digests, f->digests_size, err);
+	w->pages.writing_ns += util_clock_ns(CLOCK_MONOTONIC) - begin;
+	return ret;
+}
+
+/* Write the oldest frame that is not written; waits until it is compressed. */
+static int write_frame(struct image_writer *w, struct ckpt_err *err)
 {
 	struct pages_writer *p = &w->pages;
-	struct image_frame_disk frame = {
-		.offset = w->off - w->cur.offset,
-		.stored_size = p->raw_len,
-		.raw_size = p->raw_len,
-		.codec = IMAGE_CODEC_RAW,
-	};
-	const void *stored = p->raw;
-	size_t packed;
-	int ret;
+	uint64_t begin = util_clock_ns(CLOCK_MONOTONIC);
+	struct image_frame_disk frame;
+	struct packed_frame f;
+	int ret = frame_packer_take(p->packer, &f);
 
-	if (!p->raw_len)
-		return 0;
-	packed = ZSTD_compress2(p->zstd, p->packed, p->packed_size, p->raw, p->raw_len);
-	if (ZSTD_isError(packed) && ZSTD_getErrorCode(packed) == ZSTD_error_memory_allocation)
-		return writer_fail(w, ckpt_err_sys(err, ENOMEM, "%s: compression", w->label));
-	if (ZSTD_isError(packed))
-		return writer_fail(w, ckpt_err_set(err, EIO, "%s: compression failed: %s",
-						   w->label, ZSTD_getErrorName(packed)));
-	if (packed < p->raw_len - (p->raw_len >> WORTH_SHIFT)) {
-		stored = p->packed;
-		frame.stored_size = packed;
-		frame.codec = IMAGE_CODEC_ZSTD;
-	}
-	util_hash(stored, frame.stored_size, frame.hash);
+	p->packing_ns += util_clock_ns(CLOCK_MONOTONIC) - begin;
+	if (ret)
+		return writer_fail(w, ckpt_err_sys(err, ret, "%s: compression", w->label));
+	frame = (struct image_frame_disk){
+		.offset = w->off - w->cur.offset,
+		.stored_size = f.stored_size,
+		.raw_size = f.raw_size,
+		.codec = f.codec,
+	};
+	memcpy(frame.hash, f.hash, sizeof(frame.hash));
 	ret = buf_append(&p->frames, &frame, sizeof(frame));
 	if (ret)
 		return writer_fail(w, ckpt_err_sys(err, ret, "%s: frame table", w->label));
 	p->stats.frames++;
 	p->stats.stored_bytes += frame.stored_size;
+	ret = emit_frame(w, &f, err);
+	adjust_level(p);
+	return ret;
+}
+
+static int end_frame(struct image_writer *w, struct ckpt_err *err)
+{
+	struct pages_writer *p = &w->pages;
+	uint64_t begin = util_clock_ns(CLOCK_MONOTONIC);
+	int ret = 0;
+
+	if (!p->raw_len)
+		return 0;
+	frame_packer_submit(p->packer, p->raw_len, frame_level(w));
+	p->packing_ns += util_clock_ns(CLOCK_MONOTONIC) - begin;
+	p->submitted++;
 	p->raw_len = 0;
-	ret = writer_emit(w, stored, frame.stored_size, err);
-	if (!ret)
-		ret = writer_pad(w, err);
-	if (!ret)
-		ret = writer_emit(w, p->digests.data, p->digests.len, err);
-	p->digests.len = 0;
+	while (!ret && frame_packer_full(p->packer))
+		ret = write_frame(w, err);
 	return ret;
 }
 
@@ -178,16 +207,6 @@ static int claim_range(struct image_writer *w, uint64_t addr, uint64_t npages,
 	return 0;
 }
 
-static int put_digest(struct image_writer *w, const void *page, struct ckpt_err *err)
-{
-	uint8_t digest[IMAGE_HASH_SIZE];
-	int ret;
-
-	image_page_digest(page, w->page_size, w->header.digest_seed, digest);
-	ret = buf_append(&w->pages.digests, digest, sizeof(digest));
-	return ret ? writer_fail(w, ckpt_err_sys(err, ret, "%s: digests", w->label)) : 0;
-}
-
 static int put_data_page(struct image_writer *w, uint64_t addr, const void *page,
 			 struct ckpt_err *err)
 {
@@ -198,16 +217,11 @@ static int put_data_page(struct image_writer *w, uint64_t addr, const void *page
 		.kind = IMAGE_RUN_DATA,
 	};
 
-	int ret;
-
-	if (p->stats.frames >= UINT32_MAX)
+	if (p->submitted >= UINT32_MAX)
 		return writer_fail(w, ckpt_err_set(err, EFBIG, "%s: too many frames", w->label));
-	ret = put_digest(w, page, err);
-	if (ret)
-		return ret;
-	run.frame = p->stats.frames;
+	run.frame = p->submitted;
 	run.page = p->raw_len / w->page_size;
-	memcpy(p->raw + p->raw_len, page, w->page_size);
+	memcpy(frame_packer_room(p->packer) + p->raw_len, page, w->page_size);
 	p->raw_len += w->page_size;
 	p->stats.data_pages++;
 	return put_run(w, &run, err);
@@ -239,7 +253,7 @@ int image_writer_data(struct image_writer *w, uint64_t addr, uint64_t npages, co
 		}
 		ret = put_data_page(w, addr, page, err);
 		if (!ret && w->pages.raw_len == w->frame_size)
-			ret = flush_frame(w, err);
+			ret = end_frame(w, err);
 	}
 	return ret;
 }
@@ -326,7 +340,9 @@ int image_writer_end_pages(struct image_writer *w, struct ckpt_err *err,
 
 	ret = writer_expect(w, WRITER_PAGES, "end pages", err);
 	if (!ret)
-		ret = flush_frame(w, err);
+		ret = end_frame(w, err);
+	while (!ret && !frame_packer_empty(w->pages.packer))
+		ret = write_frame(w, err);
 	if (!ret)
 		ret = put_index(w, err);
 	if (!ret)

@@ -21,12 +21,12 @@
 #include <unistd.h>
 
 #include <xxhash.h>
+#include <zstd.h>
 
 #include "image-write.h"
 #include "util.h"
 
 #define DEFAULT_FRAME	(1u << 20)
-#define DEFAULT_LEVEL	1
 
 #if defined(__x86_64__)
 #define MACHINE EM_X86_64
@@ -267,7 +267,8 @@ static int check_params(struct image_writer *w, const struct image_params *p, st
 {
 	w->page_size = p->page_size ? p->page_size : (uint32_t)sysconf(_SC_PAGESIZE);
 	w->frame_size = p->frame_size ? p->frame_size : DEFAULT_FRAME;
-	w->level = p->level ? p->level : DEFAULT_LEVEL;
+	w->level = p->level;
+	w->threads = p->threads;
 
 	if (!p->generation || !p->job || (p->parent && p->replaces))
 		return ckpt_err_set(err, EINVAL, "%s: no job name or generation, or a parent for what replaces one", w->label);
@@ -278,6 +279,8 @@ static int check_params(struct image_writer *w, const struct image_params *p, st
 	    w->frame_size % w->page_size)
 		return ckpt_err_set(err, EINVAL, "%s: frame size %u: not whole pages up to %u",
 				    w->label, w->frame_size, IMAGE_FRAME_MAX);
+	if (w->level == IMAGE_LEVEL_NONE)
+		return 0;
 	if (w->level < ZSTD_minCLevel() || w->level > ZSTD_maxCLevel())
 		return ckpt_err_set(err, EINVAL, "%s: compression level %d: not in %d..%d",
 				    w->label, w->level, ZSTD_minCLevel(), ZSTD_maxCLevel());

@@ -3,27 +3,27 @@
 #ifndef CKPT_IMAGE_WRITE_H
 #define CKPT_IMAGE_WRITE_H
 
-#include <zstd.h>
-
 #include "buf.h"
+#include "frame-pack.h"
 #include "image-priv.h"
 #include "write-behind.h"
 
 struct XXH3_state_s;
 
 /*
- * Filled while a PAGES section is open.  raw collects pages until a frame is full; frames and
- * runs become the index.  Buffers live as long as the writer and serve the next section too.
+ * Filled while a PAGES section is open.  Pages collect until a frame is full, which then waits in the
+ * packer for its turn to be written; frames and runs become the index.  Buffers live as long as the
+ * writer and serve the next section too.
  */
 struct pages_writer {
-	ZSTD_CCtx	*zstd;
-	unsigned char	*raw;		/* frame_size bytes */
-	unsigned char	*packed;	/* packed_size bytes */
-	size_t		packed_size;
-	size_t		raw_len;
-	struct buf	frames;		/* struct image_frame_disk */
+	struct frame_packer *packer;
+	size_t		raw_len;	/* of the frame that is being filled */
+	uint64_t	submitted;	/* frames the packer was given */
+	unsigned int	level;		/* with IMAGE_LEVEL_AUTO: which of the levels there are */
+	uint64_t	packing_ns;	/* spent in or waiting for compression, since the last look */
+	uint64_t	writing_ns;	/* and in writing */
+	struct buf	frames;		/* struct image_frame_disk, of those written */
 	struct buf	runs;		/* struct image_run_disk */
-	struct buf	digests;	/* of the pages in raw */
 	uint64_t	next_addr;	/* runs may begin here or above */
 	bool		full;		/* a run ended at the very top of the address space */
 	struct image_pages_stats stats;
@@ -49,6 +49,7 @@ struct image_writer {
 	uint32_t	page_size;
 	uint32_t	frame_size;
 	int		level;
+	unsigned int	threads;
 	struct pages_writer pages;
 	struct image_header_disk header;
 	char		label[160];

@@ -79,6 +79,10 @@ void image_page_digest(const void *page, uint32_t page_size, uint64_t seed,
 
 /* -------------------------------------------------------------------------------- writing */
 
+/* Levels beside zstd's: as high as the disk is slow; and memory stored as it is. */
+#define IMAGE_LEVEL_AUTO	0
+#define IMAGE_LEVEL_NONE	(-1000000)
+
 struct image_writer;
 
 struct image_params {
@@ -91,7 +95,8 @@ struct image_params {
 	const char	*comm;
 	uint32_t	page_size;	/* 0: the machine's */
 	uint32_t	frame_size;	/* raw bytes a frame, whole pages; 0: 1 MiB */
-	int		level;		/* zstd's, its negative ones too; 0: 1 */
+	int		level;		/* zstd's, its negative ones too, or IMAGE_LEVEL_... */
+	unsigned int	threads;	/* that compress; 0: as many as there are processors; at most 8 */
 };
 
 /* Totals of one address space, or of all in an image. */
@@ -107,8 +112,11 @@ struct image_pages_stats {
 
 /*
  * Begin an image at the (empty) file's start.  @fd is only written to, front to back, so it
- * may be a pipe; of a file's memory some 16 MiB are in the page cache at a time.  Memory: two frames,
- * zstd's own, 32 bytes a run and 40 a frame.
+ * may be a pipe; of a file's memory some 16 MiB are in the page cache at a time.  Memory: two frames
+ * for each thread and two more, zstd's own (1 MiB each up to level 3, 4 MiB up to 6), 32 bytes a run
+ * and 40 a frame; 48 MiB in frames of 1 MiB at the most, unless a level above 6 was asked for.
+ *
+ * What the image holds does not depend on how many threads there are.
  *
  * With @replaces the image is full and stands for that one: same identity, generation, time and
  * machine, so that what names it as parent goes on to find it.

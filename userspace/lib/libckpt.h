@@ -157,6 +157,10 @@ int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
 #define CKPT_TAKE_DELTA		(1u << 3)	/* what changed, or fail with -ENODATA */
 #define CKPT_TAKE_NO_READBACK	(1u << 4)	/* do not read the image back from the device */
 
+/* Levels beside zstd's: as high as the disk is slow; and memory stored as it is. */
+#define CKPT_LEVEL_AUTO	0
+#define CKPT_LEVEL_NONE	(-1000000)
+
 /**
  * struct ckpt_take_request - what is wanted
  * @size: sizeof(struct ckpt_take_request)
@@ -165,7 +169,7 @@ int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
  * @timeout_ms: of the freeze; 0: the module's default
  * @store: path; NULL: $CKPT_STORE, else /var/lib/ckpt; made when missing
  * @name: of the job, 1 to 64 of [A-Za-z0-9._-]; NULL: COMMAND-PID
- * @level: zstd's; 0: 1
+ * @level: of compression: zstd's, -7 to 19, or CKPT_LEVEL_*
  * @bwlimit: bytes of memory to read in a second at most, 65536 or more; 0: as fast as it goes
  * @progress: told bytes done and of all; not 0 gives up with that negative errno; may be NULL
  * @arg: for @progress

@@ -40,7 +40,7 @@ enum snap_mode {
  * @timeout_ms: of the freeze; 0: the module's default
  * @bwlimit: bytes of memory to read in a second at most, STREAM_LIMIT_MIN or more; 0: as fast as
  *	it goes
- * @level: zstd's; 0: the writer's default
+ * @level: of compression: zstd's or IMAGE_LEVEL_*
  * @progress: told how far the stream is, and once before the first step that matters; may be
  *	NULL.  Not 0 gives up with that error
  * @progress_arg: its last argument
