@@ -120,8 +120,8 @@ static void child(struct restore *rs, int report)
 	}
 	umask(p->umask);
 	say(report, 0, "");
-	/* All signals are blocked: what ends this is the caller, by its hand or its end. */
-	while (read(report, &r, sizeof(r)) < 0 && errno == EINTR)
+	/* All signals are blocked: what ends this is the caller, by its hand or its end; not an error. */
+	while (read(report, &r, sizeof(r)) < 0)
 		;
 	_exit(1);
 failed:
