@@ -6,7 +6,10 @@ _ckptctl_refs() {
 	local i store=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		--compress)
+		--files)
+		COMPREPLY=($(compgen -W "auto reflink copy truncate none" -- "$cur"))
+		return ;;
+	--compress)
 		COMPREPLY=($(compgen -W "auto none 1 3 6 19" -- "$cur"))
 		return ;;
 	-o | --store) store=(-o "${COMP_WORDS[i + 1]}") ;;
@@ -34,13 +37,13 @@ _ckptctl() {
 	-o | --store)
 		COMPREPLY=($(compgen -d -- "$cur"))
 		return ;;
-	-n | --name | --timeout | --bwlimit | -k | --keep | --fd | --remap)
+	-n | --name | --timeout | --bwlimit | --files-limit | -k | --keep | --fd | --remap)
 		return ;;
 	esac
 	case $verb:$cur in
-	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --no-readback --tree $common" -- "$cur")) ;;
+	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --no-readback --files --files-limit --tree $common" -- "$cur")) ;;
 	snap:*) COMPREPLY=($(compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$cur")) ;;
-	restore:-*) COMPREPLY=($(compgen -W "--detach --fd --remap $common" -- "$cur")) ;;
+	restore:-*) COMPREPLY=($(compgen -W "--detach --discard-newer --fd --remap $common" -- "$cur")) ;;
 	verify:-* | rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;
 	gc:-*) COMPREPLY=($(compgen -W "--keep $common" -- "$cur")) ;;
 	compact:-*) COMPREPLY=($(compgen -W "--compress $common" -- "$cur")) ;;

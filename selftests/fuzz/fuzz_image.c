@@ -65,7 +65,7 @@ static void read_all(struct image *img)
 
 		image_get_section(img, i, &s);
 		ckpt_err_clear(&err);
-		if (s.kind == IMAGE_PAGES) {
+		if (image_has_runs(s.kind)) {
 			read_pages(img, i);
 		} else if (!image_load(img, i, &err, &body, &len)) {
 			if (((char *)body)[len])

@@ -495,6 +495,37 @@ int remote_settle(struct remote *r, struct ckpt_err *err)
 	return fails() ? ckpt_err_set(err, -ECHILD, "thread %d", r->tid) : 0;
 }
 
+/* ---- files that are put back: restore-kept.c works in directories, of which there are none here ---- */
+
+const struct meta_file *restore_kept_find(const struct restore *rs, const char *path)
+{
+	const struct meta_file *mf = path ? meta_files_find(&rs->meta, path) : NULL;
+
+	return mf && mf->change == META_KEPT ? mf : NULL;
+}
+
+int restore_kept_open(struct restore *rs, const char *thing, const struct meta_file *mf, int flags)
+{
+	int fd = fails() ? -1 : open(mf->path, flags & ~(O_CREAT | O_EXCL | O_TRUNC));
+
+	return fd < 0 ? ckpt_err_set(rs->err, -EIO, "%s: %s", thing, mf->path) : fd;
+}
+
+int restore_kept_open_beside(struct restore *rs)
+{
+	return fails() ? ckpt_err_set(rs->err, -EIO, "beside") : 0;
+}
+
+int restore_kept_commit(struct restore *rs)
+{
+	return fails() ? ckpt_err_set(rs->err, -EIO, "put back") : 0;
+}
+
+void restore_kept_close(struct restore *rs)
+{
+	free(rs->files->kept);
+}
+
 /* ---- the image: pages of every mapping, of every kind ---- */
 
 static char content[4 * RESTORE_PAGE];

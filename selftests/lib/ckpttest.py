@@ -196,6 +196,31 @@ def clean_workdirs():
 
 # ----------------------------------------------------------------------------------- programs
 
+def has_file_system(kind):
+    """Whether this kernel can put one into a file."""
+    return not subprocess.run(["modprobe", "-q", "-a", kind, "loop"], check=False).returncode
+
+
+@contextlib.contextmanager
+def file_system(kind):
+    """A new one in a file, mounted while it lasts; programs on it have to be gone by then."""
+    where = workdir(kind)
+    disk, mount = os.path.join(where, "disk"), os.path.join(where, "mnt")
+    os.mkdir(mount)
+    with open(disk, "wb") as f:
+        f.truncate(400 << 20)
+    for argv in (["mkfs." + kind, "-q", disk], ["mount", "-o", "loop", disk, mount]):
+        p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if p.returncode:
+            raise Failed("%s: %r" % (argv, p.stdout))
+    try:
+        yield mount
+    finally:
+        Program.end_all()
+        end_children()
+        subprocess.run(["umount", mount], check=True)
+
+
 class Program:
     """One running program with its streams on files.  Dies with the driver, whatever happens."""
 

@@ -3,9 +3,9 @@
 # ckpt-run: timeout=400
 """sqlite3 in the middle of transactions on a database file.
 
-The database is changed in place, so after `snap --kill` it is as the image has it and the restore goes
-on, journal and locks included.  Without --kill the file would be newer than the image: then the answer
-is either a restore that is exact or a refusal that names the file, and never a mixture.
+The database is changed in place.  After `snap --kill` it is as the image has it and the restore goes on,
+journal and locks included.  Left running it changes its file further, and is killed in the middle of
+that: the restore puts back the file of the snapshot and takes away a journal that came later.
 """
 import os
 import random
@@ -62,25 +62,14 @@ def answer(where):
     return ct.read(os.path.join(where, "stdout")) + rows
 
 
-def snap_or_refusal(t, p, store):
-    """Without --kill: a snapshot if it comes between transactions, else a refusal by name."""
-    got = ct.ckptctl("snap", "-o", store, p.pid)
-    if got.status == ct.EXIT_OK:
-        return True
-    if got.status != ct.EXIT_UNSUPPORTED or "test.db" not in got.err:
-        raise ct.Failed("neither a snapshot nor a refusal that names test.db: %r" % got)
-    t.diag(got.err.strip().split("\n")[-1])
-    return False
-
-
 def left_running(t, job, moments):
-    with t.fact("sqlite_left_running_answers_the_same_snapped_or_refused"):
+    with t.fact("sqlite_left_running_answers_the_same"):
         p = job.start()
         store = ct.workdir("store")
         tried = 0
         for amount in sorted(job.moment() for _ in range(moments)):
             if job.reach(p, amount):
-                snap_or_refusal(t, p, store)
+                ct.snap(p.pid, store)
                 tried += 1
         if not tried:
             raise ct.Failed("it ended before the first snapshot")
@@ -88,24 +77,40 @@ def left_running(t, job, moments):
         job.check(p.cwd)
 
 
-def ran_on(t, job):
-    """Snapped without --kill, gone on to change the file, killed: exact, or refused by name."""
-    with t.fact("sqlite_that_ran_on_is_restored_exactly_or_refused_by_name"):
-        p = job.start()
-        store = ct.workdir("store")
-        job.reach(p, job.moment())
-        if not snap_or_refusal(t, p, store):
-            p.finish()
-            job.check(p.cwd)
-            return
-        ref = ct.listing(store)[0]
-        job.reach(p, random.uniform(0.1, 0.3) * job.total)
-        p.kill9()
-        got = ct.ckptctl("restore", ref, "-o", store)
-        if got.status == ct.EXIT_OK:
-            job.check(p.cwd)
-        elif "test.db" not in got.err:
-            raise ct.Failed("refused without a name: %r" % got)
+def ran_on(job, clones):
+    """Snapped, gone on to change the file, killed, restored; twice from the same image."""
+    p = job.start()
+    store = ct.workdir("store")
+    if not job.reach(p, random.uniform(0.05, 0.4) * job.total):
+        raise ct.Failed("it ended before the snapshot")
+    s = ct.snap(p.pid, store)
+    if bool(s.info["files"]["cloned"]) != clones:
+        raise ct.Failed("%r" % s.info["files"])
+    job.reach(p, random.uniform(0.5, 0.9) * job.total)
+    p.kill9()
+    for _ in range(2):
+        ct.restore(s.ref, store)
+        job.check(p.cwd)
+
+
+def ran_on_here(t, job, times):
+    with t.fact("sqlite_that_ran_on_and_was_killed_is_restored_exactly"):
+        for _ in range(times):
+            ran_on(job, False)
+
+
+def ran_on_disk(t, job, kind, clones, times):
+    name = "sqlite_that_ran_on_and_was_killed_is_restored_exactly_on_" + kind
+    if not ct.has_file_system(kind):
+        t.skip(name, "this kernel has no " + kind)
+        return
+    with t.fact(name), ct.file_system(kind) as mount:
+        saved, ct.TMP = ct.TMP, mount
+        try:
+            for _ in range(times):
+                ran_on(job, clones)
+        finally:
+            ct.TMP = saved
 
 
 def main(t):
@@ -114,7 +119,10 @@ def main(t):
     ct.both_ways(t, job, restored=0, running=0, kill=ct.full(5, 2))
     if job.want:
         left_running(t, job, ct.full(5, 2))
-        ran_on(t, job)
+        ran_on_here(t, job, ct.full(10, 2))
+        for kind, clones in (("ext4", False), ("xfs", True), ("btrfs", True)):
+            if ct.FULL or kind == "xfs":
+                ran_on_disk(t, job, kind, clones, ct.full(10, 1))
 
 
 ct.run(main)

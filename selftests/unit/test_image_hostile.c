@@ -95,7 +95,7 @@ static int read_all(int fd, struct ckpt_err *err)
 		int one = 0;
 
 		image_get_section(img, i, &s);
-		if (s.kind == IMAGE_PAGES) {
+		if (image_has_runs(s.kind)) {
 			struct image_pages_stats stats;
 			struct image_pages *ip;
 

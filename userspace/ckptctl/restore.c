@@ -14,11 +14,12 @@
 #include "restore.h"
 #include "store.h"
 
-enum { OPT_DETACH = CTL_LONG, OPT_FD, OPT_REMAP };
+enum { OPT_DETACH = CTL_LONG, OPT_FD, OPT_REMAP, OPT_DISCARD };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_DETACH, "detach", NULL, "print its number and leave it running" },
 	{ OPT_FD, "fd", "N=PATH", "give it PATH as descriptor N (may be repeated)" },
+	{ OPT_DISCARD, "discard-newer", NULL, "keep no copy of newer files that are put back" },
 	{ OPT_REMAP, "remap", "OLD=NEW", "look below NEW for what was below OLD (may be repeated)" },
 	{ }
 };
@@ -26,6 +27,7 @@ static const struct ctl_opt opts[] = {
 /* What the command line asks for; the arrays have room for argc entries. */
 struct request {
 	bool			detach;
+	bool			discard_newer;
 	struct ckpt_restore_fd	*fds;
 	size_t			nr_fds;
 	struct ckpt_restore_path *paths;
@@ -79,6 +81,8 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct request *q)
 	while (code == CTL_GO_ON && (id = ctl_next(ctl, argc, argv, &arg))) {
 		if (id == OPT_DETACH)
 			q->detach = true;
+		else if (id == OPT_DISCARD)
+			q->discard_newer = true;
 		else if (id == OPT_FD)
 			code = parse_fd(ctl, q, arg);
 		else if (id == OPT_REMAP)
@@ -108,25 +112,38 @@ static void tell(uint64_t done, uint64_t total, void *arg)
 }
 
 /* Whoever wrote there in the meantime will want to know. */
-struct cuts {
+struct changed {
 	const struct ctl *ctl;
-	json_t		*list;
+	json_t		*cut;
+	json_t		*put_back;
 };
 
 static void note_cut(const char *path, uint64_t bytes, void *arg)
 {
-	struct cuts *c = arg;
+	struct changed *c = arg;
 
-	json_array_append_new(c->list, json_pack("{s:o,s:I}", "path", report_text(path),
+	json_array_append_new(c->cut, json_pack("{s:o,s:I}", "path", report_text(path),
 						 "bytes", (json_int_t)bytes));
 	ctl_note(c->ctl, "%s was cut back to what it held at the snapshot: %llu bytes are gone", path,
 		 (unsigned long long)bytes);
 }
 
-static json_t *report(const char *ref, json_t *cuts)
+static void note_put_back(const char *path, const char *backup, bool back, void *arg)
 {
-	return json_pack("{s:b,s:o,s:i,s:O}", "ok", 1, "ref", report_text(ref), "pid", 0, "cut",
-			 cuts);
+	struct changed *c = arg;
+
+	json_array_append_new(c->put_back, json_pack("{s:o,s:o,s:b}", "path", report_text(path), "newer",
+						     backup ? report_text(backup) : json_null(),
+						     "content", back));
+	ctl_note(c->ctl, "%s %s%s%s", path,
+		 back ? "was put back as it was at the snapshot" : "came after the snapshot and was taken away",
+		 backup ? "; the newer one is " : "", backup ? backup : "");
+}
+
+static json_t *report(const char *ref, const struct changed *c)
+{
+	return json_pack("{s:b,s:o,s:i,s:O,s:O}", "ok", 1, "ref", report_text(ref), "pid", 0, "cut",
+			 c->cut, "put_back", c->put_back);
 }
 
 /* The number alone, so that a script can take it. */
@@ -137,9 +154,9 @@ static void human(const struct ctl *ctl, json_t *o)
 
 /* The report is made first: nobody must be told of a failure while the program runs. */
 static int run_detached(struct ctl *ctl, const struct ckpt_restore_opts *o, const char *ref,
-			json_t *cuts)
+			const struct changed *changed)
 {
-	json_t *made = report(ref, cuts);
+	json_t *made = report(ref, changed);
 	pid_t pid;
 	int ret;
 
@@ -161,27 +178,29 @@ static int run_detached(struct ctl *ctl, const struct ckpt_restore_opts *o, cons
 static int bring_back(struct ctl *ctl, const struct request *q, struct chain *chain)
 {
 	const char *ref = chain_ref(chain)->label;
-	struct cuts cuts = { .ctl = ctl, .list = json_array() };
+	struct changed changed = { .ctl = ctl, .cut = json_array(), .put_back = json_array() };
 	struct ckpt_restore_opts o = {
 		.chain = chain, .fds = q->fds, .nr_fds = q->nr_fds, .paths = q->paths,
 		.nr_paths = q->nr_paths, .detach = q->detach,
 		/* A bar must not be drawn over what the program prints: only where it is not tied. */
 		.progress = q->detach ? tell : NULL,
-		.cut = note_cut, .arg = &cuts,
+		.discard_newer = q->discard_newer, .cut = note_cut, .put_back = note_put_back,
+		.arg = &changed,
 	};
 	int status, ret;
 
-	if (!cuts.list) {
+	if (!changed.cut || !changed.put_back) {
 		ckpt_err_sys(&ctl->err, ENOMEM, "report");
-		return ctl_fail(ctl, NULL);
-	}
-	if (q->detach)
-		ret = run_detached(ctl, &o, ref, cuts.list);
-	else if (ckpt_restore_foreground(&o, &ctl->err, &status))
 		ret = ctl_fail(ctl, NULL);
-	else
+	} else if (q->detach) {
+		ret = run_detached(ctl, &o, ref, &changed);
+	} else if (ckpt_restore_foreground(&o, &ctl->err, &status)) {
+		ret = ctl_fail(ctl, NULL);
+	} else {
 		ckpt_restore_end_like(status);
-	json_decref(cuts.list);
+	}
+	json_decref(changed.cut);
+	json_decref(changed.put_back);
 	return ret;
 }
 

@@ -10,7 +10,7 @@
 #include "snap.h"
 
 enum { OPT_KILL = CTL_LONG, OPT_FULL, OPT_DELTA, OPT_UNTRACKED, OPT_TIMEOUT, OPT_COMPRESS,
-	OPT_BWLIMIT, OPT_NO_READBACK, OPT_TREE };
+	OPT_BWLIMIT, OPT_NO_READBACK, OPT_FILES, OPT_FILES_LIMIT, OPT_TREE };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_KILL, "kill", NULL, "end the process at the snapshot, before it runs on" },
@@ -21,6 +21,8 @@ static const struct ctl_opt opts[] = {
 	{ OPT_TIMEOUT, "timeout", "MS", "give up when it does not stand still so soon" },
 	{ OPT_COMPRESS, "compress", "HOW", CTL_COMPRESS },
 	{ OPT_BWLIMIT, "bwlimit", "RATE", "read no more memory in a second: bytes, or 50M" },
+	{ OPT_FILES, "files", "HOW", "keep files changed in place: auto, reflink, copy, truncate, none (auto)" },
+	{ OPT_FILES_LIMIT, "files-limit", "SIZE", "copy no more of them in the pause (64M)" },
 	{ OPT_NO_READBACK, "no-readback", NULL, "do not read the image back from the disk" },
 	{ OPT_TREE, "tree", NULL, "with its child processes: not supported yet" },
 	{ }
@@ -35,7 +37,7 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 	return json_pack("{s:b,s:s,s:o,s:i,s:o,s:b,s:I,s:I,s:I,"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
-			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:i,s:I},s:I}",
+			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:i,s:I},s:{s:i,s:i,s:I,s:I},s:I}",
 			 "ok", 1, "ref", r->ref, "path", report_text(r->path), "pid", (int)o->pid,
 			 "comm", report_text(r->info.comm), "killed", o->kill,
 			 "size", I(r->info.file_size), "stream_ns", I(r->stream_ns),
@@ -56,6 +58,8 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "dirty_pages", I(s->out_dirty), "uncovered_pages", I(s->out_uncovered),
 			 "same_pages", I(r->same_pages), "gone_pages", I(r->pages.gone_pages),
 			 "barrier", "files", (int)r->barrier_files, "ns", I(s->out_barrier_ns),
+			 "files", "kept", (int)r->kept_files, "cloned", (int)r->cloned_files,
+			 "copied_bytes", I(r->copied_bytes), "ns", I(r->kept_ns),
 			 "readback_ns", I(r->readback_ns));
 }
 
@@ -63,6 +67,7 @@ static void human(const struct ctl *ctl, json_t *o)
 {
 	json_t *pause = json_object_get(o, "pause"), *mem = json_object_get(o, "memory");
 	json_t *barrier = json_object_get(o, "barrier"), *delta = json_object_get(o, "delta");
+	json_t *files = json_object_get(o, "files");
 	const char *parent = out_get_text(delta, "parent");
 	char a[OUT_SMALL], b[OUT_SMALL], c[OUT_SMALL], d[OUT_SMALL], e[OUT_SMALL];
 	uint64_t total = out_get(pause, "total_ns");
@@ -84,6 +89,10 @@ static void human(const struct ctl *ctl, json_t *o)
 		printf("  full    %s\n", out_get_text(delta, "why_full"));
 	printf("  files   %u synced in %s\n", (unsigned int)out_get(barrier, "files"),
 	       out_time(out_get(barrier, "ns"), a));
+	if (out_get(files, "kept"))
+		printf("  kept    %u files, %u cloned, %s copied: %s of the pause\n",
+		       (unsigned int)out_get(files, "kept"), (unsigned int)out_get(files, "cloned"),
+		       out_size(out_get(files, "copied_bytes"), a), out_time(out_get(files, "ns"), b));
 	printf("  image   %s, %s, %s\n", out_size(out_get(o, "size"), a),
 	       out_get(o, "readback_ns") ? "read back from the disk" : "not read back",
 	       out_get_text(o, "path"));
@@ -179,6 +188,21 @@ static int take(struct ctl *ctl, struct snap_opts *o)
 	return ret;
 }
 
+static bool parse_files(const char *text, enum snap_keep *ret)
+{
+	static const char * const names[] = {
+		[SNAP_KEEP_AUTO] = "auto", [SNAP_KEEP_REFLINK] = "reflink", [SNAP_KEEP_COPY] = "copy",
+		[SNAP_KEEP_TRUNCATE] = "truncate", [SNAP_KEEP_NONE] = "none",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(text, names[i])) {
+			*ret = i;
+			return true;
+		}
+	return false;
+}
+
 /* Fill in @o from the command line; an exit code or CTL_GO_ON. */
 static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
 {
@@ -219,6 +243,15 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
 			if (!ctl_bytes(arg, &o->bwlimit) || o->bwlimit < STREAM_LIMIT_MIN)
 				return ctl_usage(ctl, "'%s' is no number of bytes from 64K on (as 50M or 1G)",
 						 arg);
+			break;
+		case OPT_FILES:
+			if (!parse_files(arg, &o->keep))
+				return ctl_usage(ctl, "'%s' is none of auto, reflink, copy, truncate, none",
+						 arg);
+			break;
+		case OPT_FILES_LIMIT:
+			if (!ctl_bytes(arg, &o->files_limit))
+				return ctl_usage(ctl, "'%s' is no number of bytes (as 64M or 1G)", arg);
 			break;
 		case OPT_NO_READBACK:
 			o->no_readback = true;

@@ -25,8 +25,8 @@ static void free_options(struct options *o)
 static int make_options(const struct ckpt_restore_request *q, struct ckpt_err *err,
 			struct options *o)
 {
-	if (q->size != sizeof(*q) || !q->ref)
-		return ckpt_err_set(err, EINVAL, "restore: size or reference of the request");
+	if (q->size != sizeof(*q) || !q->ref || q->reserved || q->flags & ~CKPT_RESTORE_DISCARD_NEWER)
+		return ckpt_err_set(err, EINVAL, "restore: size, flags or reference of the request");
 	o->fds = calloc(q->nr_fds + 1, sizeof(*o->fds));
 	o->paths = calloc(q->nr_paths + 1, sizeof(*o->paths));
 	if (!o->fds || !o->paths)
@@ -39,6 +39,7 @@ static int make_options(const struct ckpt_restore_request *q, struct ckpt_err *e
 	o->opts.nr_fds = q->nr_fds;
 	o->opts.paths = o->paths;
 	o->opts.nr_paths = q->nr_paths;
+	o->opts.discard_newer = q->flags & CKPT_RESTORE_DISCARD_NEWER;
 	return 0;
 }
 

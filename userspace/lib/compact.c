@@ -83,6 +83,34 @@ static int copy_pages(struct compact *c, uint32_t owner)
 	return ret ? ret : image_writer_end_pages(c->writer, c->err, &c->result->pages);
 }
 
+/* A file's content is in each generation that has the file. */
+static int copy_file(struct compact *c, uint32_t i, const struct image_section *s)
+{
+	struct image_pages_stats stats;
+	struct image_pages *pages;
+	int ret = image_pages_open(chain_image(c->chain), i, c->err, &pages);
+
+	if (ret)
+		return ret;
+	image_pages_get_stats(pages, &stats);
+	ret = image_writer_begin_file(c->writer, s->owner, s->sub, c->err);
+	for (uint64_t k = 0; !ret && k < stats.runs; k++) {
+		struct image_run run;
+		const void *data;
+
+		image_pages_get_run(pages, k, &run);
+		if (run.kind == IMAGE_RUN_ZERO) {
+			ret = image_writer_zero(c->writer, run.addr, run.npages, c->err);
+			continue;
+		}
+		ret = image_pages_borrow(pages, k, c->err, &data);
+		if (!ret)
+			ret = image_writer_data(c->writer, run.addr, run.npages, data, c->err);
+	}
+	image_pages_close(pages);
+	return ret ? ret : image_writer_end_pages(c->writer, c->err, NULL);
+}
+
 static int copy_section(struct compact *c, uint32_t i)
 {
 	struct image *image = chain_image(c->chain);
@@ -95,6 +123,8 @@ static int copy_section(struct compact *c, uint32_t i)
 		return copy_blob(c, i, &s);
 	case IMAGE_PAGES:
 		return copy_pages(c, s.owner);
+	case IMAGE_FILE:
+		return copy_file(c, i, &s);
 	default:
 		return ckpt_err_set(c->err, EOPNOTSUPP, "%s: section %u is of unknown kind %u",
 				    image_label(image), i, s.kind);

@@ -221,7 +221,7 @@ int image_pages_open(struct image *img, uint32_t section, struct ckpt_err *err,
 	struct image_pages *p;
 	int ret;
 
-	if (img->table[section].kind != IMAGE_PAGES)
+	if (!image_has_runs(img->table[section].kind))
 		return ckpt_err_set(err, EINVAL, "%s: section %u is of kind %u: not memory",
 				    img->label, section, img->table[section].kind);
 	p = calloc(1, sizeof(*p));

@@ -171,16 +171,16 @@ static int verify_section(struct verify *v)
 	hash = image_hash_section(v->img, v->section, v->hash, v->step, v->err);
 	if (hash < 0)
 		return hash;
-	if (s->kind == IMAGE_PAGES)
+	if (image_has_runs(s->kind))
 		ret = verify_pages(v);
 	if (ret)
 		return ret;
 	if (hash && !v->section_damaged) {
-		d = new_damage(v, s->kind == IMAGE_PAGES ?
-			       "header or padding of a memory section" : "section");
+		d = new_damage(v, image_has_runs(s->kind) ?
+			       "header or padding of a section of pages" : "section");
 		report(v, &d);
 	}
-	if (hash || v->section_damaged || s->kind == IMAGE_PAGES)
+	if (hash || v->section_damaged || image_has_runs(s->kind))
 		return 0;
 	ret = image_check_section_header(v->img, v->section, &why);
 	if (ret && ret != -EBADMSG)

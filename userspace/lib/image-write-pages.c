@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * image-write-pages.c - writes PAGES sections.
+ * image-write-pages.c - writes PAGES sections, and FILE sections, which are made in the same way.
  *
  * Pages with content collect in a buffer of the packer's; when it holds a frame it is compressed there,
  * beside others, and written when its turn comes, the digests of its pages behind it.  Only its entry in
@@ -42,7 +42,8 @@ static int pages_writer_alloc(struct image_writer *w)
 	return frame_packer_new(&params, &w->pages.packer);
 }
 
-int image_writer_begin_pages(struct image_writer *w, uint32_t owner, struct ckpt_err *err)
+static int begin_runs(struct image_writer *w, enum image_kind kind, uint32_t owner, uint32_t sub,
+		      struct ckpt_err *err)
 {
 	struct pages_writer *p = &w->pages;
 	int ret;
@@ -61,10 +62,21 @@ int image_writer_begin_pages(struct image_writer *w, uint32_t owner, struct ckpt
 	p->next_addr = 0;
 	p->full = false;
 	memset(&p->stats, 0, sizeof(p->stats));
-	ret = writer_begin_section(w, IMAGE_PAGES, owner, 0, err);
+	ret = writer_begin_section(w, kind, owner, sub, err);
 	if (!ret)
 		w->state = WRITER_PAGES;
 	return ret;
+}
+
+int image_writer_begin_pages(struct image_writer *w, uint32_t owner, struct ckpt_err *err)
+{
+	return begin_runs(w, IMAGE_PAGES, owner, 0, err);
+}
+
+int image_writer_begin_file(struct image_writer *w, uint32_t owner, uint32_t sub,
+			    struct ckpt_err *err)
+{
+	return begin_runs(w, IMAGE_FILE, owner, sub, err);
 }
 
 static int frame_level(const struct image_writer *w)

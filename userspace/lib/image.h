@@ -24,7 +24,14 @@ enum image_kind {
 	IMAGE_STATE	= 1,	/* records of the kernel module; owner: a process */
 	IMAGE_PAGES	= 2,	/* memory; owner: an address space */
 	IMAGE_META	= 3,	/* made by userspace; owner: a process, or 0 for the image */
+	IMAGE_FILE	= 4,	/* a file's content, laid out as PAGES; owner: a process */
 };
+
+/* Whether a section of that kind is made of frames and runs. */
+static inline bool image_has_runs(uint32_t kind)
+{
+	return kind == IMAGE_PAGES || kind == IMAGE_FILE;
+}
 
 /* sub of META sections.  Both are JSON text, one object, UTF-8, no NUL. */
 enum image_meta {
@@ -140,6 +147,13 @@ int image_writer_put(struct image_writer *w, enum image_kind kind, uint32_t owne
 /* Open the PAGES section of address space @owner; runs follow in rising, disjoint addresses. */
 int image_writer_begin_pages(struct image_writer *w, uint32_t owner, struct ckpt_err *err);
 
+/*
+ * Open the FILE section of @owner's file @sub; its runs, DATA and ZERO alone, have offsets for addresses.
+ * It is closed as PAGES is.
+ */
+int image_writer_begin_file(struct image_writer *w, uint32_t owner, uint32_t sub,
+			    struct ckpt_err *err);
+
 /* Pages with content.  All-zero ones are recorded as ZERO.  @data is not kept. */
 int image_writer_data(struct image_writer *w, uint64_t addr, uint64_t npages, const void *data,
 		      struct ckpt_err *err);
@@ -202,7 +216,7 @@ int image_find(const struct image *img, enum image_kind kind, uint32_t owner, ui
 int image_load(struct image *img, uint32_t section, struct ckpt_err *err,
 	       void **ret_data, size_t *ret_size);
 
-/* Read and check the page index of PAGES section @section.  Close it before the image. */
+/* Read and check the page index of PAGES or FILE section @section.  Close it before the image. */
 int image_pages_open(struct image *img, uint32_t section, struct ckpt_err *err,
 		     struct image_pages **ret_pages);
 void image_pages_close(struct image_pages *pages);

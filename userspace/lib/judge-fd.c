@@ -82,9 +82,9 @@ static void judge_writable(const struct fd_case *c)
 
 	if ((r->file_flags & O_ACCMODE) == O_RDONLY)
 		return;
-	if (c->opts->killed || judge_grows_only(r))
+	if (c->opts->killed || c->opts->kept || judge_grows_only(r))
 		return;
-	judge_refuse(c->j, "fd", r->fd, c->fd->path, "use snap --kill, then nothing diverges",
+	judge_refuse(c->j, "fd", r->fd, c->fd->path, "use --files=auto, or snap --kill, then nothing diverges",
 		     "is open for writing at %" PRId64 " of %" PRIu64 " bytes, not at its end: "
 		     "a file changed in place will be newer than the image",
 		     (int64_t)r->pos, (uint64_t)r->id.size);
@@ -122,7 +122,8 @@ static void judge_named_file(const struct fd_case *c)
 	}
 	if (r->kind == CKPT_FDK_REG)
 		judge_writable(c);
-	if (c->opts->pid) {
+	/* Where a file that is kept is, has been looked at; the program may have removed it since. */
+	if (c->opts->pid && !(c->opts->kept && judge_in_place(c->model, &r->id))) {
 		snprintf(link, sizeof(link), "/proc/%d/fd/%d", c->opts->pid, r->fd);
 		judge_named(c->j, "fd", r->fd, c->fd->path, &r->id, link);
 	}

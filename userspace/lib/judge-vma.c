@@ -44,15 +44,8 @@ static bool starts(const char *path, const char *with)
 	return path && !strncmp(path, with, strlen(with));
 }
 
-/* Written through a shared mapping: changed in place, at any moment. */
-static bool writes_file(const struct ckpt_rec_vma *v)
-{
-	return v->flags & CKPT_VMA_SHARED && v->flags & (CKPT_VMA_WRITE | CKPT_VMA_MAYWRITE) &&
-	       (v->file_flags & O_ACCMODE) == O_RDWR;
-}
-
-static void judge_file(const struct ckpt_model_vma *vma, const struct judge_opts *opts,
-		       struct judgement *j)
+static void judge_file(const struct ckpt_model *model, const struct ckpt_model_vma *vma,
+		       const struct judge_opts *opts, struct judgement *j)
 {
 	const struct ckpt_rec_vma *v = &vma->rec;
 	const char *pseudo = judge_pseudo_fs(v->id.fs_magic);
@@ -83,10 +76,10 @@ static void judge_file(const struct ckpt_model_vma *vma, const struct judge_opts
 			     "maps a file that cannot be reached by a path");
 		return;
 	}
-	if (writes_file(v) && !opts->killed)
-		judge_refuse(j, "mapping", v->start, vma->path, "use snap --kill, then nothing diverges",
+	if (judge_writes_file(v) && !opts->killed && !opts->kept)
+		judge_refuse(j, "mapping", v->start, vma->path, "use --files=auto, or snap --kill, then nothing diverges",
 			     "maps a file shared and writable, so the file will be newer than the image");
-	if (opts->pid) {
+	if (opts->pid && !(opts->kept && judge_in_place(model, &v->id))) {
 		snprintf(link, sizeof(link), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, opts->pid,
 			 (uint64_t)v->start, (uint64_t)v->end);
 		judge_named(j, "mapping", v->start, vma->path, &v->id, link);
@@ -104,8 +97,8 @@ static void judge_hugetlb(const struct ckpt_model_vma *vma, struct judgement *j)
 		     "maps huge pages that are shared or of a file");
 }
 
-static void judge_vma(const struct ckpt_model_vma *vma, const struct judge_opts *opts,
-		      struct judgement *j)
+static void judge_vma(const struct ckpt_model *model, const struct ckpt_model_vma *vma,
+		      const struct judge_opts *opts, struct judgement *j)
 {
 	const struct ckpt_rec_vma *v = &vma->rec;
 
@@ -138,12 +131,12 @@ static void judge_vma(const struct ckpt_model_vma *vma, const struct judge_opts 
 	else if (v->flags & (CKPT_VMA_ANON | CKPT_VMA_SHMEM))
 		return;
 	else
-		judge_file(vma, opts, j);
+		judge_file(model, vma, opts, j);
 }
 
 void judge_vmas(const struct ckpt_model *model, const struct judge_opts *opts,
 		struct judgement *j)
 {
 	for (size_t i = 0; i < model->nr_vmas; i++)
-		judge_vma(&model->vmas[i], opts, j);
+		judge_vma(model, &model->vmas[i], opts, j);
 }

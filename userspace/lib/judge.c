@@ -173,6 +173,38 @@ bool judge_grows_only(const struct ckpt_rec_fd *fd)
 	       (fd->pos >= 0 && (uint64_t)fd->pos == fd->id.size);
 }
 
+bool judge_changes_in_place(const struct ckpt_rec_fd *fd)
+{
+	return fd->kind == CKPT_FDK_REG && !fd->path_flags && !(fd->file_flags & O_PATH) &&
+	       (fd->file_flags & O_ACCMODE) != O_RDONLY && !judge_grows_only(fd);
+}
+
+bool judge_writes_file(const struct ckpt_rec_vma *v)
+{
+	return S_ISREG(v->id.mode) && !v->path_flags &&
+	       !(v->flags & (CKPT_VMA_ANON | CKPT_VMA_SHMEM | CKPT_VMA_VDSO | CKPT_VMA_SPECIAL |
+			     CKPT_VMA_HUGETLB)) &&
+	       v->flags & CKPT_VMA_SHARED && v->flags & (CKPT_VMA_WRITE | CKPT_VMA_MAYWRITE) &&
+	       (v->file_flags & O_ACCMODE) == O_RDWR;
+}
+
+bool judge_in_place(const struct ckpt_model *model, const struct ckpt_file_id *id)
+{
+	for (size_t i = 0; i < model->nr_fds; i++) {
+		const struct ckpt_rec_fd *r = &model->fds[i].rec;
+
+		if (r->id.ino == id->ino && r->id.dev == id->dev && judge_changes_in_place(r))
+			return true;
+	}
+	for (size_t i = 0; i < model->nr_vmas; i++) {
+		const struct ckpt_rec_vma *v = &model->vmas[i].rec;
+
+		if (v->id.ino == id->ino && v->id.dev == id->dev && judge_writes_file(v))
+			return true;
+	}
+	return false;
+}
+
 /* ------------------------------------------------------------------------------- process */
 
 static const struct judge_flag proc_flags[] = {

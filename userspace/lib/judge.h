@@ -49,10 +49,12 @@ struct judgement {
 /**
  * struct judge_opts - what is asked of the restore
  * @killed: the program ends at the snapshot, so files changed in place do not diverge
+ * @kept: files changed in place are kept with the image
  * @pid: where to look up /proc/PID/fd of the live process; 0: do not look at files
  */
 struct judge_opts {
 	bool	killed;
+	bool	kept;
 	int	pid;
 };
 
@@ -105,6 +107,13 @@ bool judge_named(struct judgement *j, const char *thing, int64_t number, const c
 
 /* Whether a writer of this open file can only make it longer. */
 bool judge_grows_only(const struct ckpt_rec_fd *fd);
+
+/* Whether it can change a file that has a name: other than by making it longer; by a mapping. */
+bool judge_changes_in_place(const struct ckpt_rec_fd *fd);
+bool judge_writes_file(const struct ckpt_rec_vma *vma);
+
+/* Whether the process changes the file of @id in place, by a descriptor or a mapping. */
+bool judge_in_place(const struct ckpt_model *model, const struct ckpt_file_id *id);
 
 /* Another descriptor of the same pipe that has the other end, or both; NULL when there is none. */
 const struct ckpt_model_fd *judge_other_end(const struct ckpt_model *model,

@@ -157,6 +157,15 @@ int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
 #define CKPT_TAKE_DELTA		(1u << 3)	/* what changed, or fail with -ENODATA */
 #define CKPT_TAKE_NO_READBACK	(1u << 4)	/* do not read the image back from the device */
 
+/* What becomes of files the program changes in place, and goes on to: see ckptctl(8), --files. */
+enum ckpt_files {
+	CKPT_FILES_AUTO		= 0,
+	CKPT_FILES_REFLINK	= 1,
+	CKPT_FILES_COPY		= 2,
+	CKPT_FILES_TRUNCATE	= 3,
+	CKPT_FILES_NONE		= 4,
+};
+
 /* Levels beside zstd's: as high as the disk is slow; and memory stored as it is. */
 #define CKPT_LEVEL_AUTO	0
 #define CKPT_LEVEL_NONE	(-1000000)
@@ -170,6 +179,8 @@ int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
  * @store: path; NULL: $CKPT_STORE, else /var/lib/ckpt; made when missing
  * @name: of the job, 1 to 64 of [A-Za-z0-9._-]; NULL: COMMAND-PID
  * @level: of compression: zstd's, -7 to 19, or CKPT_LEVEL_*
+ * @files: enum ckpt_files
+ * @files_limit: bytes of such files that may be copied while the process stands still; 0: 64 MiB
  * @bwlimit: bytes of memory to read in a second at most, 65536 or more; 0: as fast as it goes
  * @progress: told bytes done and of all; not 0 gives up with that negative errno; may be NULL
  * @arg: for @progress
@@ -180,6 +191,9 @@ struct ckpt_take_request {
 	pid_t		pid;
 	uint32_t	timeout_ms;
 	int		level;
+	uint32_t	files;
+	uint32_t	reserved;
+	uint64_t	files_limit;
 	uint64_t	bwlimit;
 	const char	*store;
 	const char	*name;
@@ -305,15 +319,21 @@ struct ckpt_rebind_path {
 	const char	*to;
 };
 
+/* Flags of a restore. */
+#define CKPT_RESTORE_DISCARD_NEWER	0x1u	/* keep no copy of newer files that are put back */
+
 /**
  * struct ckpt_restore_request - what to bring back, and how
  * @size: sizeof(struct ckpt_restore_request)
+ * @flags: CKPT_RESTORE_*
  * @ref: JOB, JOB@GENERATION, or a path
  * @fds: @nr_fds descriptors to give anew
  * @paths: @nr_paths directories that are elsewhere now
  */
 struct ckpt_restore_request {
 	size_t		size;
+	uint32_t	flags;
+	uint32_t	reserved;
 	const char	*ref;
 	const struct ckpt_rebind_fd *fds;
 	size_t		nr_fds;

@@ -113,6 +113,7 @@ static int set_path(json_t *o, const char *path)
 
 static const char * const change_names[] = {
 	[META_FIXED] = "fixed", [META_GROW] = "grow", [META_INPLACE] = "inplace",
+	[META_KEPT] = "kept", [META_ABSENT] = "absent",
 };
 
 static json_t *file_to_json(const struct meta_file *f)
@@ -127,6 +128,11 @@ static json_t *file_to_json(const struct meta_file *f)
 	bad |= json_object_set_new(o, "size", json_integer((json_int_t)f->size));
 	bad |= json_object_set_new(o, "mtime_ns", json_integer(f->mtime_ns));
 	bad |= json_object_set_new(o, "mode", json_integer(f->mode));
+	if (f->change == META_KEPT) {
+		bad |= json_object_set_new(o, "uid", json_integer(f->uid));
+		bad |= json_object_set_new(o, "gid", json_integer(f->gid));
+		bad |= json_object_set_new(o, "section", json_integer(f->section));
+	}
 	if (f->build_id[0])
 		bad |= json_object_set_new(o, "build_id", json_string(f->build_id));
 	if (f->digest[0])
@@ -217,6 +223,16 @@ static bool get_change(json_t *o, enum meta_change *ret)
 	return false;
 }
 
+static bool get_u32(json_t *o, const char *name, uint32_t *ret)
+{
+	json_int_t n;
+
+	if (!get_int(o, name, &n) || n < 0 || n > UINT32_MAX)
+		return false;
+	*ret = n;
+	return true;
+}
+
 /* 0, -EBADMSG or -ENOMEM. */
 static int file_from_json(json_t *o, struct meta_files *m)
 {
@@ -231,7 +247,9 @@ static int file_from_json(json_t *o, struct meta_files *m)
 
 	if (!path && hex)
 		path = decoded = from_hex(hex);
-	if (!path || !get_change(o, &f.change) || !get_int(o, "dev", &dev) ||
+	if (!path || !get_change(o, &f.change) ||
+	    (f.change == META_KEPT && (!get_u32(o, "uid", &f.uid) || !get_u32(o, "gid", &f.gid) ||
+				       !get_u32(o, "section", &f.section))) || !get_int(o, "dev", &dev) ||
 	    !get_int(o, "ino", &ino) || !get_int(o, "size", &size) || size < 0 ||
 	    !get_int(o, "mtime_ns", &mtime) || !get_int(o, "mode", &mode) ||
 	    (id && strlen(id) > META_BUILD_ID) || (digest && strlen(digest) != META_DIGEST)) {

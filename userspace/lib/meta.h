@@ -29,7 +29,9 @@
 enum meta_change {
 	META_FIXED	= 0,	/* nothing: a file that differs at the restore is an error */
 	META_GROW	= 1,	/* append: truncate back to size */
-	META_INPLACE	= 2,	/* anything, but the program was killed while frozen: as META_FIXED */
+	META_INPLACE	= 2,	/* anything, and the image has not kept it: as META_FIXED */
+	META_KEPT	= 3,	/* anything: put back what IMAGE_FILE section @section holds */
+	META_ABSENT	= 4,	/* there was none of that name, and must be none */
 };
 
 /**
@@ -41,6 +43,9 @@ enum meta_change {
  * @size: bytes; for META_GROW those at the pause
  * @mtime_ns: modification time; META_GROW: of no meaning
  * @mode: st_mode
+ * @uid: META_KEPT: owner
+ * @gid: META_KEPT: group
+ * @section: META_KEPT: sub of the IMAGE_FILE section, owner as here
  * @build_id: hex digits of the ELF build identity; empty when it has none
  * @digest: META_GROW: XXH3-128 of the first @size bytes in hex, so that a restore can tell whether
  *	the file did only grow; empty when it was not taken (a very long or unreadable file)
@@ -53,6 +58,9 @@ struct meta_file {
 	uint64_t	size;
 	int64_t		mtime_ns;
 	uint32_t	mode;
+	uint32_t	uid;
+	uint32_t	gid;
+	uint32_t	section;
 	char		build_id[META_BUILD_ID + 1];
 	char		digest[META_DIGEST + 1];
 };
@@ -76,8 +84,8 @@ struct meta_files {
 };
 
 /*
- * Add a file, or sharpen the entry of its path: the entry becomes META_INPLACE when either is,
- * else META_GROW when either is.  Copies the path.  0 or -ENOMEM.
+ * Add a file, or sharpen the entry of its path: what allows more changes counts.  Copies the path.
+ * 0 or -ENOMEM.
  */
 int meta_files_add(struct meta_files *m, const struct meta_file *file);
 

@@ -204,8 +204,13 @@ static int open_nameless(struct restore *rs, const char *thing, const struct ckp
 
 static int open_named(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
 {
+	const struct meta_file *mf = S_ISREG(f->rec.id.mode) ? restore_kept_find(rs, f->path) : NULL;
 	struct opened o;
-	int r = restore_open(rs, rs->files->root_fd, thing, f->path, &f->rec.id,
+	int r;
+
+	if (mf)
+		return restore_kept_open(rs, thing, mf, (int)f->rec.file_flags);
+	r = restore_open(rs, rs->files->root_fd, thing, f->path, &f->rec.id,
 			     (int)f->rec.file_flags, &o);
 
 	if (r)

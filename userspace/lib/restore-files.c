@@ -12,7 +12,7 @@
  *     descriptor of the program is duplicated from its entry.
  *  3. restore_files_finish(): the numbers from base on close.  Only now POSIX
  *     locks are taken: closing any descriptor of a file gives them up.
- *  4. restore_files_commit(): files that grew are cut back.
+ *  4. restore_files_commit(): files that grew are cut back, those changed in place are put back.
  * restore_files_close() drops the caller's copies at any time; locks of open
  * files live on in the child, or go with it.
  */
@@ -38,7 +38,7 @@ static size_t add_entry(struct restore_files *fs, int fd, bool borrowed)
 	return fs->nr_entries++;
 }
 
-static struct restore_files *alloc_files(const struct ckpt_model *m)
+static struct restore_files *alloc_files(const struct ckpt_model *m, size_t nr_files)
 {
 	struct restore_files *fs = calloc(1, sizeof(*fs));
 
@@ -51,6 +51,7 @@ static struct restore_files *alloc_files(const struct ckpt_model *m)
 	fs->nameless = calloc(m->nr_fds + 1, sizeof(*fs->nameless));
 	fs->pipes = calloc(m->nr_fds + 1, sizeof(*fs->pipes));
 	fs->cuts = calloc(m->nr_fds + 1, sizeof(*fs->cuts));
+	fs->kept = calloc(nr_files + 1, sizeof(*fs->kept));
 	fs->exe = fs->root = fs->cwd = fs->proc = NONE;
 	fs->root_fd = -1;
 	return fs;
@@ -73,6 +74,7 @@ void restore_files_close(struct restore *rs)
 	}
 	for (size_t i = 0; fs->cuts && i < fs->nr_cuts; i++)
 		close(fs->cuts[i].fd);
+	restore_kept_close(rs);
 	free(fs->entries);
 	free(fs->slots);
 	free(fs->vma_entry);
@@ -151,6 +153,7 @@ static int open_mapped(struct restore *rs, size_t i)
 {
 	const struct ckpt_model_vma *v = &rs->m->vmas[i];
 	struct restore_files *fs = rs->files;
+	const struct meta_file *mf;
 	int access = O_RDONLY;
 	struct opened o;
 	char thing[48];
@@ -167,12 +170,18 @@ static int open_mapped(struct restore *rs, size_t i)
 	if (v->rec.path_flags & CKPT_PATHF_DELETED)
 		return ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: %s was deleted", thing,
 				    v->path ? v->path : "its file");
-	r = restore_open(rs, fs->root_fd, thing, v->path, &v->rec.id, access, &o);
+	mf = restore_kept_find(rs, v->path);
+	if (mf) {
+		o.fd = restore_kept_open(rs, thing, mf, access);
+		r = o.fd < 0 ? o.fd : 0;
+	} else {
+		r = restore_open(rs, fs->root_fd, thing, v->path, &v->rec.id, access, &o);
+	}
 	if (r)
 		return r;
 	fs->vma_entry[i] = add_entry(fs, o.fd, false);
 	fs->mapped[fs->nr_mapped++] = (struct mapped){ v->path, access, fs->vma_entry[i] };
-	return restore_same_file(rs, thing, v->path, &v->rec.id, &o);
+	return mf ? 0 : restore_same_file(rs, thing, v->path, &v->rec.id, &o);
 }
 
 static int open_all_mapped(struct restore *rs)
@@ -337,10 +346,10 @@ int restore_files_open(struct restore *rs)
 {
 	int r;
 
-	rs->files = alloc_files(rs->m);
+	rs->files = alloc_files(rs->m, rs->meta.nr);
 	if (!rs->files || !rs->files->entries || !rs->files->slots || !rs->files->vma_entry ||
 	    !rs->files->mapped || !rs->files->nameless || !rs->files->pipes ||
-	    !rs->files->cuts)
+	    !rs->files->cuts || !rs->files->kept)
 		return ckpt_err_set(rs->err, -ENOMEM, "no memory for the files of the process");
 	r = open_dirs(rs);
 	if (!r)
@@ -349,6 +358,8 @@ int restore_files_open(struct restore *rs)
 		r = open_all_mapped(rs);
 	if (!r)
 		r = open_fds(rs);
+	if (!r)
+		r = restore_kept_open_beside(rs);
 	if (!r)
 		r = take_file_locks(rs);
 	return r ? r : choose_base(rs);
@@ -448,5 +459,5 @@ int restore_files_commit(struct restore *rs)
 		/* So that a second restore from the same image finds what it expects. */
 		futimens(fs->cuts[i].fd, times);
 	}
-	return 0;
+	return restore_kept_commit(rs);
 }

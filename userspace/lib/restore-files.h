@@ -5,6 +5,8 @@
 #ifndef CKPT_LIB_RESTORE_FILES_H
 #define CKPT_LIB_RESTORE_FILES_H
 
+#include <limits.h>
+
 #include "restore-priv.h"
 
 struct entry {
@@ -41,6 +43,17 @@ struct cut {
 	int fd;
 };
 
+/* A file that is put back, or that must not be there. */
+struct kept {
+	const struct meta_file *mf;
+	int dir;			/* O_PATH; -1: not looked for yet */
+	int fd;
+	bool differs;			/* it is there, and to be written */
+	bool is_new;			/* it was not there; has the name made as yet */
+	char name[NAME_MAX + 1];	/* in dir */
+	char made[NAME_MAX + 1];	/* of the copy of the newer one, or of the new one; "": none */
+};
+
 /* Arrays are as long as the model allows them to become, made once. */
 struct restore_files {
 	struct entry *entries;
@@ -56,6 +69,8 @@ struct restore_files {
 	size_t nr_pipes;
 	struct cut *cuts;
 	size_t nr_cuts;
+	struct kept *kept;		/* as many as the list of files has */
+	size_t nr_kept;
 	size_t exe, root, cwd, proc;
 	int root_fd;			/* -1: ours */
 	int base;
@@ -72,6 +87,15 @@ bool restore_fd_is_outside(const struct restore *rs, const struct ckpt_model_fd 
 
 /* Path given by the caller for this open file, or NULL. */
 const char *restore_fd_override(const struct restore *rs, uint32_t file);
+
+/* restore-kept.c: the entry of a file to be put back, or NULL. */
+const struct meta_file *restore_kept_find(const struct restore *rs, const char *path);
+/* A descriptor of what will have its name when the program runs, or -errno. */
+int restore_kept_open(struct restore *rs, const char *thing, const struct meta_file *mf, int flags);
+/* Likewise prepare what stands beside those, when all have been opened. */
+int restore_kept_open_beside(struct restore *rs);
+int restore_kept_commit(struct restore *rs);
+void restore_kept_close(struct restore *rs);
 
 bool restore_maps_file(const struct ckpt_model_vma *v);
 

@@ -45,7 +45,10 @@ struct ckpt_restore_path {
  * @progress: called now and then while memory is filled, with bytes; or NULL
  * @cut: told of each file that had grown and was cut back, with the bytes that are gone, right
  *	before the process runs; or NULL
- * @arg: for @progress and @cut
+ * @discard_newer: do not keep the newer file when one is put back as it was at the snapshot
+ * @put_back: told of each that is, with the name the newer one has now in its directory, NULL: it has
+ *	none; and, @back being false, of each that came after the snapshot and is put aside; or NULL
+ * @arg: for @progress, @cut and @put_back
  *
  * Descriptors 0..2 that were a terminal, pipe or FIFO become the caller's 0..2.
  */
@@ -59,6 +62,8 @@ struct ckpt_restore_opts {
 	bool detach;
 	void (*progress)(uint64_t done, uint64_t total, void *arg);
 	void (*cut)(const char *path, uint64_t bytes, void *arg);
+	bool discard_newer;
+	void (*put_back)(const char *path, const char *backup, bool back, void *arg);
 	void *arg;
 };
 

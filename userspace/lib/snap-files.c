@@ -220,6 +220,7 @@ void snap_files_free(struct snap_files *files)
 	for (size_t i = 0; i < files->nr; i++)
 		buf_free(&files->deleted[i].content);
 	free(files->deleted);
+	snap_kept_free(files);
 	memset(files, 0, sizeof(*files));
 }
 
@@ -360,7 +361,11 @@ static int write_list(const struct snap_files *files, const struct ckpt_model *m
 	char *text = NULL;
 	int ret;
 
-	ret = add_vmas(&m, model, err);
+	ret = snap_kept_list(files, &m);
+	if (ret)
+		ckpt_err_sys(err, ret, "list of files");
+	if (!ret)
+		ret = add_vmas(&m, model, err);
 	if (!ret)
 		ret = add_fds(&m, model, err);
 	if (!ret)

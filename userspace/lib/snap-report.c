@@ -62,7 +62,7 @@ int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *mod
 	ret = machine_read(&machine);
 	if (ret)
 		return ckpt_err_sys(err, ret, "what machine this is");
-	top = json_pack("{s:i,s:I,s:o,s:o,s:b,s:i,s:o,s:o,s:o,s:i,s:o,s:s}",
+	top = json_pack("{s:i,s:I,s:o,s:o,s:b,s:i,s:o,s:o,s:o,s:i,s:{s:i,s:i,s:I,s:I},s:o,s:s}",
 			"version", 1, "pid", I(model->proc.pid),
 			"comm", report_text(model->threads[0].rec.comm),
 			"exe", report_text(model->paths[CKPT_PATH_EXE].path),
@@ -71,6 +71,8 @@ int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *mod
 			"memory", memory_to_json(&r->stats, &r->pages),
 			"delta", delta_to_json(r),
 			"barrier_files", (int)r->barrier_files,
+			"files", "kept", (int)r->kept_files, "cloned", (int)r->cloned_files,
+			"copied_bytes", I(r->copied_bytes), "ns", I(r->kept_ns),
 			"machine", machine_to_json(&machine), "tools", CKPT_VERSION);
 	text = top ? json_dumps(top, JSON_COMPACT) : NULL;
 	json_decref(top);

@@ -7,7 +7,8 @@
  *	capture		one call of the module; or, when something has to be done while the process
  *			stands still, a session: attach, freeze, snapshot
  *	examine		state records, model, judgement
- *	copy_deleted	content of files that have no name (session only), then thaw unless --kill
+ *	copy_files	content of files without a name, clones or copies of those changed in place
+ *			(session only), then thaw unless --kill
  *	barrier		the program's own files reach the disk
  *	write_image	state, memory, files, figures
  *	read_back	the device gives back what it was given
@@ -15,8 +16,8 @@
  *	end_target	with --kill: SIGKILL, then thaw
  *
  * The one call is preferred because its pause does not depend on when this process is scheduled.
- * A process that turns out to have deleted files open is captured a second time, by a session: only
- * then is their content that of the same instant.
+ * A process that turns out to have such files open is captured a second time, by a session: only then
+ * is their content that of the same instant.
  *
  * struct snap owns every descriptor and object of it; release() may run at any point and lets the
  * process go on, because closing a session thaws.
@@ -198,6 +199,17 @@ static int capture_in_session(struct snap *s)
 	return ret;
 }
 
+/* For the report. */
+static void count_files(struct snap *s)
+{
+	s->r->copied_bytes = s->files.copied_bytes;
+	s->r->kept_ns = s->files.kept_ns;
+	for (size_t i = 0; i < s->files.nr_kept; i++) {
+		s->r->kept_files += snap_kept_at(&s->files, i)->meta.change == META_KEPT;
+		s->r->cloned_files += snap_kept_at(&s->files, i)->cloned;
+	}
+}
+
 static int examine(struct snap *s)
 {
 	int ret = snapshot_state(s->snapshot, s->err, &s->records);
@@ -230,6 +242,27 @@ static int examine_parent(struct snap *s)
 	return s->opts->mode == SNAP_DELTA ? no_delta(s) : 0;
 }
 
+/* Whether files that are changed in place are to be in the image. */
+static bool keeps(const struct snap *s)
+{
+	switch (s->opts->keep) {
+	case SNAP_KEEP_AUTO:
+		return !s->opts->kill;
+	case SNAP_KEEP_REFLINK:
+	case SNAP_KEEP_COPY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static struct judge_opts judge_opts(const struct snap *s)
+{
+	return (struct judge_opts){
+		.killed = s->opts->kill || s->opts->keep == SNAP_KEEP_NONE, .kept = keeps(s),
+	};
+}
+
 /* First of all the process goes on: releasing a large snapshot takes a while. */
 static void drop_capture(struct snap *s)
 {
@@ -241,32 +274,43 @@ static void drop_capture(struct snap *s)
 }
 
 /*
- * Content of deleted files, unless the records tell already that this comes to nothing: then the
- * process need not stand still for it.
+ * Content of files that has to be that of this instant, unless the records tell already that this
+ * comes to nothing: then the process need not stand still for it.
  */
-static int copy_deleted(struct snap *s)
+static int copy_files(struct snap *s)
 {
-	const struct judge_opts opts = { .killed = s->opts->kill };
+	const struct judge_opts opts = judge_opts(s);
 	struct judgement j = { 0 };
 	int ret = judge(s->model, &opts, &j);
 
 	if (!ret && !j.nr)
 		ret = snap_files_read(s->model, s->err, &s->files);
+	if (!ret && !j.nr && keeps(s))
+		ret = snap_kept_read(s->model, s->opts->keep, s->opts->files_limit, &s->r->judgement,
+				     s->err, &s->files);
 	judgement_free(&j);
 	return ret;
+}
+
+/* Whether something has to be done while the process stands still. */
+static bool session_expected(struct snap *s)
+{
+	bool kept = keeps(s) && snap_kept_expected(s->target.pid, s->opts->keep);
+
+	return kept || s->opts->kill || snap_files_expected(s->target.pid);
 }
 
 /* Ends with a snapshot and its model; frozen only if the process is to be killed. */
 static int capture(struct snap *s)
 {
-	bool session = s->opts->kill || snap_files_expected(s->target.pid);
+	bool session = session_expected(s);
 	int ret;
 
 	if (!session) {
 		ret = capture_at_once(s);
 		if (!ret)
 			ret = examine(s);
-		if (ret || !snap_files_wanted(s->model))
+		if (ret || !(snap_files_wanted(s->model) || (keeps(s) && snap_kept_wanted(s->model))))
 			return ret;
 		drop_capture(s);
 	}
@@ -274,7 +318,9 @@ static int capture(struct snap *s)
 	if (!ret)
 		ret = examine(s);
 	if (!ret)
-		ret = copy_deleted(s);
+		ret = copy_files(s);
+	if (!ret)
+		count_files(s);
 	if (!ret && !s->opts->kill) {
 		ret = session_thaw(s->session, s->err, NULL);
 		close_fd(&s->session);
@@ -303,11 +349,13 @@ static void lower_priority(void)
 
 static int pass_judgement(struct snap *s)
 {
-	const struct judge_opts opts = { .killed = s->opts->kill, .pid = s->target.pid };
+	struct judge_opts opts = judge_opts(s);
 	struct judgement *j = &s->r->judgement;
 	char text[CKPT_ERR_TEXT];
-	int ret = judge(s->model, &opts, j);
+	int ret;
 
+	opts.pid = s->target.pid;
+	ret = judge(s->model, &opts, j);
 	if (ret)
 		return ckpt_err_sys(s->err, ret, "judgement of process %d", s->target.pid);
 	if (!j->nr)
@@ -371,6 +419,8 @@ static int write_sections(struct snap *s)
 	s->r->same_pages = stats.same_pages;
 	if (!ret)
 		ret = snap_files_write(&s->files, s->model, s->writer, s->err);
+	if (!ret)
+		ret = snap_kept_write(&s->files, &job, s->err);
 	if (!ret)
 		ret = snap_report_write(s->opts, s->model, s->r, s->writer, s->err);
 	return ret ? ret : image_writer_finish(s->writer, s->err, &s->r->info);

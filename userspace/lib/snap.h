@@ -27,6 +27,18 @@ enum snap_mode {
 	SNAP_DELTA,	/* what changed, or nothing: -ENODATA */
 };
 
+/* What becomes of files that the program changes in place, and goes on to. */
+enum snap_keep {
+	SNAP_KEEP_AUTO,		/* a clone, else a copy is kept; with @kill as SNAP_KEEP_NONE */
+	SNAP_KEEP_REFLINK,	/* a clone is, or the snapshot is refused */
+	SNAP_KEEP_COPY,		/* a copy is */
+	SNAP_KEEP_TRUNCATE,	/* the snapshot is refused, unless with @kill; what grows is cut back */
+	SNAP_KEEP_NONE,		/* they have to be what they were when it is restored */
+};
+
+/* Bytes that are copied in the pause, if nothing else is said. */
+#define SNAP_FILES_LIMIT	(64ull << 20)
+
 /**
  * struct snap_opts - what is wanted
  * @pid: process
@@ -35,6 +47,8 @@ enum snap_mode {
  * @mode: see there
  * @untracked: keep no account of what changes from now on; the next one will be full
  * @kill: end the process while it is still frozen, once the generation is committed
+ * @keep: what becomes of files changed in place
+ * @files_limit: bytes of them that may be copied while the process stands still; 0: SNAP_FILES_LIMIT
  * @no_readback: believe the device when it says that it has the image
  * @low_priority: lower the caller's own processor and disk priority after the thaw, for good
  * @timeout_ms: of the freeze; 0: the module's default
@@ -52,6 +66,8 @@ struct snap_opts {
 	enum snap_mode	mode;
 	bool		untracked;
 	bool		kill;
+	enum snap_keep	keep;
+	uint64_t	files_limit;
 	bool		no_readback;
 	bool		low_priority;
 	uint32_t	timeout_ms;
@@ -74,6 +90,10 @@ struct snap_opts {
  * @same_pages: left out of a delta, being marked as changed, as their bytes are the parent's
  * @judgement: refusals, when snap_run() failed because of them; else empty
  * @barrier_files: files synced
+ * @kept_files: files changed in place whose content is in the image
+ * @cloned_files: of them, those that were not copied
+ * @copied_bytes: of those that were
+ * @kept_ns: part of the pause, cloning and copying
  * @stream_ns: from the barrier's end to the commit
  * @readback_ns: part of it, reading the image back from the device; 0: it was not
  * @total_ns: all of it
@@ -90,6 +110,10 @@ struct snap_result {
 	uint64_t		same_pages;
 	struct judgement	judgement;
 	uint32_t		barrier_files;
+	uint32_t		kept_files;
+	uint32_t		cloned_files;
+	uint64_t		copied_bytes;
+	uint64_t		kept_ns;
 	uint64_t		stream_ns;
 	uint64_t		readback_ns;
 	uint64_t		total_ns;
@@ -123,9 +147,22 @@ struct snap_deleted {
 	struct buf	content;
 };
 
+/* A file changed in place, as it was in the pause; or the absence of one beside it. */
+struct snap_kept {
+	uint64_t	dev;		/* as in the records; 0: it is not open */
+	uint64_t	ino;
+	struct meta_file meta;		/* its path is ours */
+	int		fd;		/* clone or copy; -1 when it is in the image */
+	bool		cloned;
+};
+
 struct snap_files {
 	struct snap_deleted *deleted;
 	size_t		nr;
+	struct buf	kept;		/* struct snap_kept */
+	size_t		nr_kept;
+	uint64_t	copied_bytes;
+	uint64_t	kept_ns;
 };
 
 /* Whether the model has such a file open. */
@@ -137,6 +174,31 @@ bool snap_files_expected(pid_t pid);
 /* Read their content; the process must be frozen. */
 int snap_files_read(const struct ckpt_model *model, struct ckpt_err *err, struct snap_files *files);
 void snap_files_free(struct snap_files *files);
+
+static inline struct snap_kept *snap_kept_at(const struct snap_files *files, size_t i)
+{
+	return (struct snap_kept *)files->kept.data + i;
+}
+
+/*
+ * Whether it seems to change a file in place, without asking the module; what is dirty of such files is
+ * on its way to the disk then.
+ */
+bool snap_kept_expected(pid_t pid, enum snap_keep keep);
+
+/* Whether it does. */
+bool snap_kept_wanted(const struct ckpt_model *model);
+
+/* Clone or copy those files; the process must be frozen.  What cannot be is noted in @j. */
+int snap_kept_read(const struct ckpt_model *model, enum snap_keep keep, uint64_t limit,
+		   struct judgement *j, struct ckpt_err *err, struct snap_files *files);
+void snap_kept_free(struct snap_files *files);
+
+/* Their entries in IMAGE_META_FILES.  0 or -ENOMEM. */
+int snap_kept_list(const struct snap_files *files, struct meta_files *m);
+
+/* Put their contents into the image. */
+int snap_kept_write(struct snap_files *files, const struct stream_job *job, struct ckpt_err *err);
 
 /* Put contents and IMAGE_META_FILES into the image. */
 int snap_files_write(const struct snap_files *files, const struct ckpt_model *model,

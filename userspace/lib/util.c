@@ -52,6 +52,27 @@ int util_pread_full(int fd, void *p, size_t n, uint64_t off)
 	return 0;
 }
 
+int util_next_data(int fd, uint64_t size, uint64_t at, uint64_t *ret_begin, uint64_t *ret_end)
+{
+	off_t begin, end;
+
+	if (at >= size)
+		return 0;
+	begin = lseek(fd, at, SEEK_DATA);
+	if (begin < 0 && errno == ENXIO)
+		return 0;
+	end = begin < 0 ? -1 : lseek(fd, begin, SEEK_HOLE);
+	if (begin < 0 || end < 0) {
+		if (errno != EINVAL)
+			return -errno;
+		begin = at;
+		end = size;
+	}
+	*ret_begin = begin;
+	*ret_end = (uint64_t)end < size ? (uint64_t)end : size;
+	return *ret_begin < *ret_end;
+}
+
 int util_fsync(int fd)
 {
 	int ret;

@@ -17,6 +17,12 @@ int util_write_full(int fd, const void *p, size_t n);
 int util_pread_full(int fd, void *p, size_t n, uint64_t off);
 
 /*
+ * The next stretch of data of a file of @size bytes, from @at on: 1, 0 when there is none, -errno.  A file
+ * system that knows no holes has data all through.
+ */
+int util_next_data(int fd, uint64_t size, uint64_t at, uint64_t *ret_begin, uint64_t *ret_end);
+
+/*
  * fsync, and for directories treat "this file system has no such call" as done: there is nothing
  * more one can ask of it.  0 or -errno.
  */

@@ -1,0 +1,597 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * restore-kept.c - files the program changed in place: what they held at the snapshot is in the image,
+ * and is put back; what they hold now is not lost.
+ *
+ * The file itself gets its old content, not another in its place: programs remember which inode they
+ * have open (SQLite does, and writes no more when the name leads elsewhere), and it may have more names.
+ *
+ * Life of one:
+ *  1. restore_kept_open(), for its first descriptor or mapping.  All the image has of it is read once.
+ *     When it holds what it held it is used as it is; else a clone or copy is made of it, NAME.newer.N,
+ *     and synced, unless the newer one is to be discarded.  Is it gone, a new file is filled, under a
+ *     name that is not yet its own
+ *  2. restore_kept_commit(): content, length, owner and mode are put back, and synced; a new file gets
+ *     its name.  What must not stand beside it, NAME-journal and the like, is put aside first
+ *  3. restore_kept_close() removes copies and new files that were not needed, after any failure before
+ *     the commit
+ *
+ * A failure in 2 leaves a file that is neither; the newer one is there by its other name, and the image
+ * too, so it can be tried again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "restore-files.h"
+#include "util.h"
+
+#define NAMES_MAX	10000
+#define COMPARE_BATCH	(1u << 20)
+
+/* ------------------------------------------------------------------------- what the image has */
+
+static int open_content(struct restore *rs, const struct meta_file *mf, struct image_pages **ret)
+{
+	int section = image_find(rs->image, IMAGE_FILE, (uint32_t)rs->m->proc.pid, mf->section);
+
+	if (section < 0)
+		return ckpt_err_set(rs->err, -EBADMSG, "%s: the image does not hold its content",
+				    mf->path);
+	return image_pages_open(rs->image, (uint32_t)section, rs->err, ret);
+}
+
+/* Bytes of run @r that lie in the file; the last page may reach beyond its end. */
+static uint64_t run_bytes(const struct image_run *r, uint64_t size)
+{
+	uint64_t len = r->npages * RESTORE_PAGE;
+
+	if (r->addr >= size)
+		return 0;
+	return len < size - r->addr ? len : size - r->addr;
+}
+
+static int bad_run(struct restore *rs, const struct meta_file *mf)
+{
+	return ckpt_err_set(rs->err, -EBADMSG, "%s: its content in the image is not that of a file",
+			    mf->path);
+}
+
+static int write_at(int fd, const char *data, uint64_t len, uint64_t at)
+{
+	while (len) {
+		ssize_t n = pwrite(fd, data, len, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -EIO;
+		data += n;
+		at += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+/*
+ * Nothing but zeros from @at to @end.  Not by truncation, which would take the program's own copies of
+ * mapped pages with it.
+ */
+static int write_zeros(int fd, uint64_t at, uint64_t end)
+{
+	static const char zeros[1 << 16];
+	int r = 0;
+
+	if (at >= end)
+		return 0;
+	if (!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)(end - at)))
+		return 0;
+	for (; !r && at < end; at += sizeof(zeros))
+		r = write_at(fd, zeros, end - at < sizeof(zeros) ? end - at : sizeof(zeros), at);
+	return r;
+}
+
+/* One way through what the image has: to read it, when @fd is -1, or to write it there. */
+static int write_runs(struct restore *rs, const struct meta_file *mf, struct image_pages *pages, int fd,
+		      uint64_t *ret_at)
+{
+	struct image_pages_stats stats;
+	uint64_t at = 0;
+	int r = 0;
+
+	image_pages_get_stats(pages, &stats);
+	for (uint64_t i = 0; !r && i < stats.runs; i++) {
+		struct image_run run;
+		const void *data;
+
+		image_pages_get_run(pages, i, &run);
+		if (run.kind == IMAGE_RUN_ZERO)
+			continue;
+		if (run.kind != IMAGE_RUN_DATA)
+			return bad_run(rs, mf);
+		r = image_pages_borrow(pages, i, rs->err, &data);
+		if (r)
+			return r;
+		if (fd >= 0)
+			r = write_zeros(fd, at, run.addr < mf->size ? run.addr : mf->size);
+		if (fd >= 0 && !r)
+			r = write_at(fd, data, run_bytes(&run, mf->size), run.addr);
+		if (r)
+			return ckpt_err_sys(rs->err, r, "%s: write what it held at the snapshot", mf->path);
+		at = run.addr + run_bytes(&run, mf->size);
+	}
+	*ret_at = at;
+	return 0;
+}
+
+/* The content, and then its length: what is behind goes last. */
+static int write_content(struct restore *rs, const struct meta_file *mf, int fd)
+{
+	struct image_pages *pages;
+	struct stat st;
+	uint64_t at;
+	int r = open_content(rs, mf, &pages);
+
+	if (r)
+		return r;
+	r = write_runs(rs, mf, pages, fd, &at);
+	image_pages_close(pages);
+	if (r)
+		return r;
+	if (fstat(fd, &st) < 0)
+		r = -errno;
+	if (!r)
+		r = write_zeros(fd, at, (uint64_t)st.st_size < mf->size ? (uint64_t)st.st_size : mf->size);
+	if (!r && (uint64_t)st.st_size != mf->size && ftruncate(fd, (off_t)mf->size) < 0)
+		r = -errno;
+	return r ? ckpt_err_sys(rs->err, r, "%s: write what it held at the snapshot", mf->path) : 0;
+}
+
+static int check_content(struct restore *rs, const struct meta_file *mf)
+{
+	struct image_pages *pages;
+	uint64_t at;
+	int r = open_content(rs, mf, &pages);
+
+	if (r)
+		return r;
+	r = write_runs(rs, mf, pages, -1, &at);
+	image_pages_close(pages);
+	return r;
+}
+
+/* Whether @len bytes of @fd at @at are @data's, or zero when that is NULL: 1, 0 or -errno. */
+static int same_bytes(int fd, const char *data, uint64_t len, uint64_t at, char *buf)
+{
+	for (uint64_t done = 0; done < len; done += COMPARE_BATCH) {
+		size_t n = len - done < COMPARE_BATCH ? len - done : COMPARE_BATCH;
+		int r = util_pread_full(fd, buf, n, at + done);
+
+		if (r)
+			return r == -ENODATA ? 0 : r;
+		if (data ? memcmp(buf, data + done, n) != 0 : !util_is_zero(buf, n))
+			return 0;
+	}
+	return 1;
+}
+
+/* Likewise the whole file. */
+static int same_content(struct restore *rs, const struct meta_file *mf, int fd)
+{
+	char *buf = malloc(COMPARE_BATCH);
+	struct image_pages_stats stats;
+	struct image_pages *pages;
+	uint64_t at = 0;
+	int r = 1, e;
+
+	if (!buf)
+		return ckpt_err_sys(rs->err, ENOMEM, "%s", mf->path);
+	e = open_content(rs, mf, &pages);
+	if (e) {
+		free(buf);
+		return e;
+	}
+	image_pages_get_stats(pages, &stats);
+	for (uint64_t i = 0; r > 0 && i < stats.runs; i++) {
+		const void *data = NULL;
+		struct image_run run;
+
+		image_pages_get_run(pages, i, &run);
+		if (run.kind == IMAGE_RUN_DATA)
+			e = image_pages_borrow(pages, i, rs->err, &data);
+		else if (run.kind != IMAGE_RUN_ZERO)
+			e = bad_run(rs, mf);
+		if (e || run.addr >= mf->size)
+			break;
+		r = same_bytes(fd, NULL, run.addr - at, at, buf);
+		if (r > 0)
+			r = same_bytes(fd, data, run_bytes(&run, mf->size), run.addr, buf);
+		at = run.addr + run_bytes(&run, mf->size);
+	}
+	if (!e && r > 0)
+		r = same_bytes(fd, NULL, mf->size - at, at, buf);
+	image_pages_close(pages);
+	free(buf);
+	if (e)
+		return e;
+	return r < 0 ? ckpt_err_sys(rs->err, r, "%s: read", mf->path) : r;
+}
+
+/* ------------------------------------------------------------------------- a file to put back */
+
+/*
+ * What is written to must not be chosen by who owns a directory on the way.  The recorded path has no
+ * links in it; one that the user has given (@remapped) may.
+ */
+static int open_dir(const struct restore *rs, const char *path, bool remapped)
+{
+	const int root = rs->files->root_fd;
+	struct open_how how = {
+		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = (root < 0 ? 0 : RESOLVE_IN_ROOT) | (remapped ? 0 : RESOLVE_NO_SYMLINKS),
+	};
+
+	return (int)syscall(SYS_openat2, root < 0 ? AT_FDCWD : root, path, &how, sizeof(how));
+}
+
+/* Directory and name of it, where it is now. */
+static int find_place(struct restore *rs, struct kept *k)
+{
+	char *mapped = restore_map_path(rs, k->mf->path), *slash;
+	int r = 0;
+
+	if (!mapped)
+		return ckpt_err_sys(rs->err, ENOMEM, "%s", k->mf->path);
+	slash = strrchr(mapped, '/');
+	if (!slash || !slash[1] || strlen(slash + 1) > NAME_MAX) {
+		r = ckpt_err_set(rs->err, -EBADMSG, "%s: is no path of a file", k->mf->path);
+	} else {
+		strcpy(k->name, slash + 1);
+		slash[slash == mapped] = 0;
+		k->dir = open_dir(rs, mapped, strncmp(mapped, k->mf->path, strlen(mapped)) != 0);
+		if (k->dir < 0) {
+			r = ckpt_err_sys(rs->err, errno, "%s: open %s", k->mf->path, mapped);
+			if (r == -ELOOP)
+				ckpt_err_hint(rs->err, "there were no links in it: say where it is now with "
+					      "--remap");
+		}
+	}
+	free(mapped);
+	return r;
+}
+
+/* The file of that name, looked at only; -ENOENT without an error text when there is none. */
+static int look(struct restore *rs, const struct kept *k, struct stat *st)
+{
+	int fd = openat(k->dir, k->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		return -ENOENT;
+	if (fd < 0 || fstat(fd, st) < 0)
+		return ckpt_err_sys(rs->err, errno, "%s", k->mf->path);
+	if (S_ISREG(st->st_mode))
+		return fd;
+	close(fd);
+	return ckpt_err_set(rs->err, -ESTALE, "%s is not the kind of file it was", k->mf->path);
+}
+
+/* A file of our own in that directory: @pattern is for its name and a number. */
+static int make_file(struct restore *rs, struct kept *k, const char *pattern)
+{
+	int fd = -1;
+
+	for (unsigned int i = 1; fd < 0 && i < NAMES_MAX; i++) {
+		snprintf(k->made, sizeof(k->made), pattern, k->name, i);
+		fd = openat(k->dir, k->made, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd < 0 && errno != EEXIST)
+			break;
+	}
+	if (fd >= 0)
+		return fd;
+	k->made[0] = 0;		/* none of ours to remove */
+	return ckpt_err_sys(rs->err, errno, "%s: make a file beside it", k->mf->path);
+}
+
+/* Labels, ACLs and the like, as far as it may be. */
+static void copy_attributes(int from, int to)
+{
+	char names[4096], value[4096];
+	ssize_t len = flistxattr(from, names, sizeof(names));
+
+	for (char *name = names; name < names + len; name += strlen(name) + 1) {
+		ssize_t n = fgetxattr(from, name, value, sizeof(value));
+
+		if (n >= 0)
+			fsetxattr(to, name, value, (size_t)n, 0);
+	}
+}
+
+static int copy_bytes(struct restore *rs, int from, int to, uint64_t size)
+{
+	char *buf = malloc(COMPARE_BATCH);
+	uint64_t begin, end = 0;
+	int r = buf ? 0 : -ENOMEM, e = 1;
+
+	while (!r && (e = util_next_data(from, size, end, &begin, &end)) > 0)
+		for (uint64_t at = begin; !r && at < end; at += COMPARE_BATCH) {
+			size_t n = end - at < COMPARE_BATCH ? end - at : COMPARE_BATCH;
+
+			r = util_pread_full(from, buf, n, at);
+			if (!r)
+				r = write_at(to, buf, n, at);
+			if (!r)
+				r = restore_interrupted(rs);
+		}
+	if (!r && e >= 0 && ftruncate(to, (off_t)size) < 0)
+		r = -errno;
+	free(buf);
+	return r ? r : e;
+}
+
+/* The newer file, under another name. */
+static int make_backup(struct restore *rs, struct kept *k, int now, const struct stat *st)
+{
+	const struct timespec times[2] = { st->st_atim, st->st_mtim };
+	int fd = make_file(rs, k, "%.200s.newer.%u"), r = 0;
+
+	if (fd < 0)
+		return fd;
+	if (ioctl(fd, FICLONE, now))
+		r = copy_bytes(rs, now, fd, (uint64_t)st->st_size);
+	copy_attributes(now, fd);
+	if (!r && (fchown(fd, st->st_uid, st->st_gid) < 0 || fchmod(fd, st->st_mode & 07777) < 0))
+		r = -errno;
+	futimens(fd, times);
+	if (!r)
+		r = util_fsync(fd);
+	close(fd);
+	return r ? ckpt_err_sys(rs->err, r, "%s: keep the newer one as %s", k->mf->path, k->made) : 0;
+}
+
+static int set_owner_and_mode(const struct meta_file *mf, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if ((st.st_uid != mf->uid || st.st_gid != mf->gid) && fchown(fd, mf->uid, mf->gid) < 0)
+		return -errno;
+	return fchmod(fd, mf->mode & 07777) < 0 ? -errno : 0;
+}
+
+/* All of it, durable. */
+static int fill(struct restore *rs, struct kept *k)
+{
+	const int64_t ns = k->mf->mtime_ns;
+	const struct timespec times[2] = {
+		{ .tv_nsec = UTIME_OMIT },
+		{ .tv_sec = ns / (int64_t)NSEC_PER_SEC, .tv_nsec = ns % (int64_t)NSEC_PER_SEC },
+	};
+	int r = write_content(rs, k->mf, k->fd);
+
+	if (r)
+		return r;
+	r = set_owner_and_mode(k->mf, k->fd);
+	futimens(k->fd, times);
+	if (!r)
+		r = util_fsync(k->fd);
+	return r ? ckpt_err_sys(rs->err, r, "%s: put back what it was", k->mf->path) : 0;
+}
+
+/* There is one, @seen: found as it has to be, or to be written by restore_kept_commit(). */
+static int prepare_old(struct restore *rs, struct kept *k, int seen, const struct stat *st)
+{
+	int r = 0;
+
+	if (st->st_uid != k->mf->uid) {
+		r = ckpt_err_set(rs->err, -ESTALE, "%s belongs to user %u now, not to %u", k->mf->path,
+				 st->st_uid, k->mf->uid);
+		ckpt_err_hint(rs->err, "change its owner back, or give the program another file with --fd");
+		return r;
+	}
+	k->fd = restore_reopen(seen, O_RDWR);
+	if (k->fd < 0)
+		return ckpt_err_sys(rs->err, errno, "%s: open", k->mf->path);
+	if ((uint64_t)st->st_size == k->mf->size)
+		r = same_content(rs, k->mf, k->fd);
+	if (r)
+		return r < 0 ? r : 0;
+	k->differs = true;
+	return rs->opts->discard_newer ? 0 : make_backup(rs, k, k->fd, st);
+}
+
+static int prepare_new(struct restore *rs, struct kept *k)
+{
+	k->fd = make_file(rs, k, "%.200s.ckpt-%u");
+	k->is_new = k->fd >= 0;
+	return k->fd < 0 ? k->fd : fill(rs, k);
+}
+
+static int prepare(struct restore *rs, struct kept *k)
+{
+	struct stat st;
+	int seen, r = find_place(rs, k);
+
+	if (!r)
+		r = check_content(rs, k->mf);
+	if (r)
+		return r;
+	seen = look(rs, k, &st);
+	if (seen == -ENOENT)
+		return prepare_new(rs, k);
+	if (seen < 0)
+		return seen;
+	r = prepare_old(rs, k, seen, &st);
+	close(seen);
+	return r;
+}
+
+static struct kept *get(struct restore *rs, const struct meta_file *mf)
+{
+	struct restore_files *fs = rs->files;
+	struct kept *k;
+
+	for (size_t i = 0; i < fs->nr_kept; i++)
+		if (fs->kept[i].mf == mf)
+			return &fs->kept[i];
+	k = &fs->kept[fs->nr_kept++];
+	*k = (struct kept){ .mf = mf, .dir = -1, .fd = -1 };
+	return k;
+}
+
+const struct meta_file *restore_kept_find(const struct restore *rs, const char *path)
+{
+	const struct meta_file *mf = path ? meta_files_find(&rs->meta, path) : NULL;
+
+	return mf && mf->change == META_KEPT ? mf : NULL;
+}
+
+int restore_kept_open(struct restore *rs, const char *thing, const struct meta_file *mf, int flags)
+{
+	struct kept *k = get(rs, mf);
+	int fd, r;
+
+	if (k->fd < 0) {
+		r = prepare(rs, k);
+		if (r) {
+			ckpt_err_prefix(rs->err, "%s", thing);
+			return r;
+		}
+	}
+	fd = restore_reopen(k->fd, flags);
+	return fd < 0 ? ckpt_err_sys(rs->err, errno, "%s: open %s", thing, mf->path) : fd;
+}
+
+/* The file @path stands beside is put back, or was found as it is to be. */
+static bool has_base(const struct restore *rs, const char *path)
+{
+	for (size_t i = 0; i < rs->files->nr_kept; i++) {
+		const char *base = rs->files->kept[i].mf->path;
+
+		if (!strncmp(path, base, strlen(base)) && path[strlen(base)] == '-')
+			return true;
+	}
+	return false;
+}
+
+int restore_kept_open_beside(struct restore *rs)
+{
+	for (size_t i = 0; i < rs->meta.nr; i++) {
+		const struct meta_file *mf = &rs->meta.files[i];
+		struct kept *k;
+		int r;
+
+		if ((mf->change != META_KEPT && mf->change != META_ABSENT) || !has_base(rs, mf->path))
+			continue;
+		k = get(rs, mf);
+		if (k->dir >= 0)
+			continue;
+		r = mf->change == META_KEPT ? prepare(rs, k) : find_place(rs, k);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------- the last step */
+
+static int put_aside(struct restore *rs, struct kept *k)
+{
+	char name[NAME_MAX + 1] = "";
+	int r = -1;
+
+	if (rs->opts->discard_newer) {
+		r = unlinkat(k->dir, k->name, 0);
+	} else {
+		for (unsigned int i = 1; r < 0 && i < NAMES_MAX; i++) {
+			snprintf(name, sizeof(name), "%.200s.newer.%u", k->name, i);
+			r = renameat2(k->dir, k->name, k->dir, name, RENAME_NOREPLACE);
+			if (r < 0 && errno != EEXIST)
+				break;
+		}
+	}
+	if (r < 0 && errno == ENOENT)
+		return 0;
+	if (r < 0)
+		return ckpt_err_sys(rs->err, errno, "%s: came after the snapshot, and cannot be put aside",
+				    k->mf->path);
+	if (rs->opts->put_back)
+		rs->opts->put_back(k->mf->path, name[0] ? name : NULL, false, rs->opts->arg);
+	return 0;
+}
+
+static int put_back(struct restore *rs, struct kept *k)
+{
+	char backup[NAME_MAX + 1] = "";
+	int r = 0;
+
+	if (k->is_new) {
+		if (renameat2(k->dir, k->made, k->dir, k->name, RENAME_NOREPLACE) < 0)
+			r = ckpt_err_sys(rs->err, errno, "%s: make it again", k->mf->path);
+	} else {
+		strcpy(backup, k->made);
+		k->made[0] = 0;		/* from now on it is needed */
+		r = fill(rs, k);
+		if (r && backup[0])
+			ckpt_err_hint(rs->err, "what it held before this restore is in %s", backup);
+	}
+	if (r)
+		return r;
+	k->made[0] = 0;
+	if (rs->opts->put_back)
+		rs->opts->put_back(k->mf->path, backup[0] ? backup : NULL, true, rs->opts->arg);
+	return 0;
+}
+
+/* Names are durable with their directory; that the rest has succeeded does not depend on it. */
+static void sync_place(const struct kept *k)
+{
+	int fd = openat(k->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	util_fsync_dir(fd);
+	close(fd);
+}
+
+int restore_kept_commit(struct restore *rs)
+{
+	struct restore_files *fs = rs->files;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < fs->nr_kept; i++)
+		if (fs->kept[i].mf->change == META_ABSENT)
+			r = put_aside(rs, &fs->kept[i]);
+	for (size_t i = 0; !r && i < fs->nr_kept; i++)
+		if (fs->kept[i].differs || fs->kept[i].is_new)
+			r = put_back(rs, &fs->kept[i]);
+	for (size_t i = 0; !r && i < fs->nr_kept; i++)
+		sync_place(&fs->kept[i]);
+	return r;
+}
+
+void restore_kept_close(struct restore *rs)
+{
+	struct restore_files *fs = rs->files;
+
+	for (size_t i = 0; fs->kept && i < fs->nr_kept; i++) {
+		struct kept *k = &fs->kept[i];
+
+		if (k->made[0])
+			unlinkat(k->dir, k->made, 0);
+		if (k->fd >= 0)
+			close(k->fd);
+		if (k->dir >= 0)
+			close(k->dir);
+	}
+	free(fs->kept);
+}

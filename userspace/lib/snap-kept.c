@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * snap-kept.c - files the program changes in place: their content belongs into the image, since the
+ * program runs on and changes them again.
+ *
+ * Life of one:
+ *  1. before the freeze what is dirty of it goes to the disk, if it seems to be such a file: a clone
+ *     would have to wait for that
+ *  2. in the pause a clone of it is made (FICLONE, ioctl_ficlonerange(2)), into a file without a name
+ *     in the same directory, which costs next to nothing and leaves nothing behind when we die; or,
+ *     where the file system cannot, a copy in memory
+ *  3. after the thaw and the barrier clone or copy is written into the image, and given up
+ * Unhappy: too much to copy is a refusal with the choices there are, noted in the judgement; all other
+ * errors end the snapshot.  snap_files_free() drops what there is at any point.
+ *
+ * A database keeps what it needs for going back beside the file, and finds it by name.  SQLite's three
+ * are looked for (sqlite.org/tempfiles.html): one that is there is kept too though it is not open, one
+ * that is not must not be there after the restore, or the next to open the file would roll it back to
+ * something it never was.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "judge.h"
+#include "snap.h"
+#include "util.h"
+
+#define BATCH	(1u << 20)
+
+/* ------------------------------------------------------------------------- before the freeze */
+
+/* A descriptor of the kind judge_in_place() tells, as far as /proc does. */
+static bool seems_in_place(int dir, const char *number, const struct stat *st)
+{
+	char name[32], text[256];
+	long long pos;
+	unsigned int flags;
+	ssize_t n;
+	int fd;
+
+	snprintf(name, sizeof(name), "../fdinfo/%.16s", number);
+	fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	return sscanf(text, "pos: %lld flags: %o", &pos, &flags) == 2 &&
+	       (flags & O_ACCMODE) != O_RDONLY && !(flags & (O_APPEND | O_PATH)) && pos != st->st_size;
+}
+
+static void flush(int dir, const char *number)
+{
+	int fd = openat(dir, number, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return;
+	fdatasync(fd);		/* what fails is told by the barrier */
+	close(fd);
+}
+
+bool snap_kept_expected(pid_t pid, enum snap_keep keep)
+{
+	struct dirent *de;
+	bool found = false;
+	char path[32];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	while (dir && (de = readdir(dir))) {
+		struct stat st;
+
+		if (fstatat(dirfd(dir), de->d_name, &st, 0) || !S_ISREG(st.st_mode) || !st.st_nlink ||
+		    !seems_in_place(dirfd(dir), de->d_name, &st))
+			continue;
+		found = true;
+		if (keep != SNAP_KEEP_COPY)
+			flush(dirfd(dir), de->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+bool snap_kept_wanted(const struct ckpt_model *model)
+{
+	for (size_t i = 0; i < model->nr_fds; i++)
+		if (judge_in_place(model, &model->fds[i].rec.id))
+			return true;
+	for (size_t i = 0; i < model->nr_vmas; i++)
+		if (judge_writes_file(&model->vmas[i].rec) &&
+		    judge_in_place(model, &model->vmas[i].rec.id))
+			return true;
+	return false;
+}
+
+/* --------------------------------------------------------------------------------- the pause */
+
+struct keeper {
+	const struct ckpt_model	*model;
+	struct snap_files	*files;
+	struct judgement	*j;
+	struct ckpt_err		*err;
+	enum snap_keep		keep;
+	uint64_t		room;		/* bytes that may be copied yet */
+};
+
+/* One file on its way in; @thing and @number name it in a refusal. */
+struct source {
+	const char		*thing;
+	int64_t			number;
+	const char		*path;
+	int			fd;
+	struct stat		st;
+};
+
+/* Make a clone without a name beside it.  Its descriptor or -errno. */
+static int clone_file(const struct source *src)
+{
+	char *dir = strdup(src->path), *slash;
+	int fd, ret;
+
+	if (!dir)
+		return -ENOMEM;
+	slash = strrchr(dir, '/');
+	if (!slash) {
+		free(dir);
+		return -EINVAL;
+	}
+	slash[slash == dir] = '\0';
+	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	ret = fd < 0 ? -errno : 0;
+	free(dir);
+	if (!ret && ioctl(fd, FICLONE, src->fd))
+		ret = -errno;
+	if (ret && fd >= 0)
+		close(fd);
+	return ret ? ret : fd;
+}
+
+/* -E2BIG: more than there is room for. */
+static int copy_data(struct keeper *k, const struct source *src, char *to)
+{
+	uint64_t begin = 0, end = 0, size = src->st.st_size;
+	int ret;
+
+	while ((ret = util_next_data(src->fd, size, end, &begin, &end)) > 0) {
+		if (end - begin > k->room)
+			return -E2BIG;
+		ret = util_pread_full(src->fd, to + begin, end - begin, begin);
+		if (ret)
+			return ret;
+		k->room -= end - begin;
+		k->files->copied_bytes += end - begin;
+	}
+	return ret;
+}
+
+/* A copy in memory, holes and all.  Its descriptor or -errno. */
+static int copy_file(struct keeper *k, const struct source *src)
+{
+	size_t size = src->st.st_size;
+	int fd = memfd_create("kept", MFD_CLOEXEC), ret = 0;
+	char *to;
+
+	if (fd < 0)
+		return -errno;
+	if (!size)
+		return fd;
+	if (ftruncate(fd, size))
+		ret = -errno;
+	to = ret ? MAP_FAILED : mmap(NULL, size, PROT_WRITE, MAP_SHARED, fd, 0);
+	if (!ret && to == MAP_FAILED)
+		ret = -errno;
+	if (!ret) {
+		ret = copy_data(k, src, to);
+		munmap(to, size);
+	}
+	if (ret)
+		close(fd);
+	return ret ? ret : fd;
+}
+
+/* What keeps a file system from cloning, and nothing else. */
+static bool cannot_clone(int code)
+{
+	return code == -EOPNOTSUPP || code == -ENOTTY || code == -EINVAL || code == -EXDEV ||
+	       code == -ENOSYS || code == -EISDIR || code == -EROFS || code == -EACCES ||
+	       code == -EPERM || code == -ETXTBSY;
+}
+
+static int take_content(struct keeper *k, const struct source *src, struct snap_kept *kept)
+{
+	int fd = k->keep == SNAP_KEEP_COPY ? -EOPNOTSUPP : clone_file(src), why = fd;
+
+	kept->cloned = fd >= 0;
+	if (fd < 0 && cannot_clone(fd) && k->keep != SNAP_KEEP_REFLINK)
+		fd = copy_file(k, src);
+	kept->fd = fd < 0 ? -1 : fd;
+	if (fd == -E2BIG)
+		judge_refuse(k->j, src->thing, src->number, src->path,
+			     "put it on a file system that clones (xfs, btrfs), raise --files-limit, or use "
+			     "snap --kill", "is changed in place, and is more than may be copied while "
+			     "the program stands still");
+	else if (fd < 0 && cannot_clone(fd))
+		judge_refuse(k->j, src->thing, src->number, src->path, "use --files=copy",
+			     "is changed in place and cannot be cloned: %s", strerror(-why));
+	else if (fd < 0)
+		return ckpt_err_sys(k->err, fd, "%s %" PRId64 " (%s): content cannot be kept", src->thing,
+				    src->number, src->path);
+	return 0;
+}
+
+/* A new entry, with @meta for what is known of the file; NULL: no memory, and the error is told. */
+static struct snap_kept *add(struct keeper *k, const char *path, const struct meta_file *meta)
+{
+	struct snap_kept kept = { .meta = *meta, .fd = -1 };
+
+	kept.meta.path = strdup(path);
+	if (!kept.meta.path || buf_append(&k->files->kept, &kept, sizeof(kept))) {
+		free(kept.meta.path);
+		ckpt_err_sys(k->err, ENOMEM, "list of files");
+		return NULL;
+	}
+	return snap_kept_at(k->files, k->files->nr_kept++);
+}
+
+static int keep(struct keeper *k, const struct source *src, const struct ckpt_file_id *id)
+{
+	const struct meta_file meta = {
+		.change = META_KEPT, .dev = src->st.st_dev, .ino = src->st.st_ino,
+		.size = src->st.st_size, .mtime_ns = ckpt_mtime_ns(&src->st), .mode = src->st.st_mode,
+		.uid = src->st.st_uid, .gid = src->st.st_gid, .section = k->files->nr_kept,
+	};
+	struct snap_kept *kept = add(k, src->path, &meta);
+
+	if (!kept)
+		return -ENOMEM;
+	kept->dev = id ? id->dev : 0;
+	kept->ino = id ? id->ino : 0;
+	return take_content(k, src, kept);
+}
+
+/* The file a /proc link of the process leads to. */
+static int keep_open(struct keeper *k, const char *thing, int64_t number, const char *path,
+		     const struct ckpt_file_id *id, const char *link)
+{
+	struct source src = { .thing = thing, .number = number, .path = path };
+	int ret = 0;
+
+	for (size_t i = 0; i < k->files->nr_kept; i++) {
+		const struct snap_kept *have = snap_kept_at(k->files, i);
+
+		if (have->dev != id->dev || have->ino != id->ino)
+			continue;
+		if (strcmp(have->meta.path, path))
+			judge_refuse(k->j, thing, number, path, "use snap --kill",
+				     "is changed in place, and is %s too", have->meta.path);
+		return 0;
+	}
+	if (!judge_named(k->j, thing, number, path, id, link))
+		return 0;
+	src.fd = open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (src.fd < 0)
+		return ckpt_err_sys(k->err, errno, "%s %" PRId64 " (%s): content cannot be kept", thing,
+				    number, path);
+	if (fstat(src.fd, &src.st))
+		ret = ckpt_err_sys(k->err, errno, "%s", path);
+	else
+		ret = keep(k, &src, id);
+	close(src.fd);
+	return ret;
+}
+
+static int keep_all_open(struct keeper *k)
+{
+	const struct ckpt_model *m = k->model;
+	char link[80];
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < m->nr_fds; i++) {
+		const struct ckpt_rec_fd *r = &m->fds[i].rec;
+
+		if (!judge_changes_in_place(r))
+			continue;
+		snprintf(link, sizeof(link), "/proc/%d/fd/%d", m->proc.pid, r->fd);
+		ret = keep_open(k, "fd", r->fd, m->fds[i].path, &r->id, link);
+	}
+	for (size_t i = 0; !ret && i < m->nr_vmas; i++) {
+		const struct ckpt_rec_vma *v = &m->vmas[i].rec;
+
+		if (!judge_writes_file(v))
+			continue;
+		snprintf(link, sizeof(link), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, m->proc.pid,
+			 (uint64_t)v->start, (uint64_t)v->end);
+		ret = keep_open(k, "mapping", v->start, m->vmas[i].path, &v->id, link);
+	}
+	return ret;
+}
+
+/* ---------------------------------------------------------------------- what stands beside it */
+
+static bool is_open(const struct ckpt_model *model, const char *path)
+{
+	for (size_t i = 0; i < model->nr_fds; i++)
+		if (model->fds[i].rec.kind == CKPT_FDK_REG && !model->fds[i].rec.path_flags &&
+		    model->fds[i].path && !strcmp(model->fds[i].path, path))
+			return true;
+	return false;
+}
+
+static int keep_beside(struct keeper *k, const char *path)
+{
+	struct source src = { .thing = "file", .number = -1, .path = path };
+	const struct meta_file absent = { .change = META_ABSENT };
+	int ret;
+
+	if (is_open(k->model, path))
+		return 0;	/* has been looked at, or grows */
+	src.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+	if (src.fd < 0)
+		return errno == ENOENT ? (add(k, path, &absent) ? 0 : -ENOMEM) :
+		       ckpt_err_sys(k->err, errno, "%s: content cannot be kept", path);
+	if (fstat(src.fd, &src.st))
+		ret = ckpt_err_sys(k->err, errno, "%s", path);
+	else if (!S_ISREG(src.st.st_mode))
+		ret = 0;
+	else
+		ret = keep(k, &src, NULL);
+	close(src.fd);
+	return ret;
+}
+
+static int keep_all_beside(struct keeper *k)
+{
+	static const char * const ends[] = { "-journal", "-wal", "-shm" };
+	size_t nr = k->files->nr_kept;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < nr; i++) {
+		for (size_t e = 0; !ret && e < sizeof(ends) / sizeof(*ends); e++) {
+			char *path;
+
+			if (asprintf(&path, "%s%s", snap_kept_at(k->files, i)->meta.path, ends[e]) < 0)
+				return ckpt_err_sys(k->err, ENOMEM, "list of files");
+			ret = keep_beside(k, path);
+			free(path);
+		}
+	}
+	return ret;
+}
+
+int snap_kept_read(const struct ckpt_model *model, enum snap_keep keep_how, uint64_t limit,
+		   struct judgement *j, struct ckpt_err *err, struct snap_files *files)
+{
+	struct keeper k = {
+		.model = model, .files = files, .j = j, .err = err, .keep = keep_how,
+		.room = limit ? limit : SNAP_FILES_LIMIT,
+	};
+	uint64_t begin = util_clock_ns(CLOCK_MONOTONIC);
+	int ret = keep_all_open(&k);
+
+	if (!ret)
+		ret = keep_all_beside(&k);
+	files->kept_ns = util_clock_ns(CLOCK_MONOTONIC) - begin;
+	return ret;
+}
+
+void snap_kept_free(struct snap_files *files)
+{
+	for (size_t i = 0; i < files->nr_kept; i++) {
+		free(snap_kept_at(files, i)->meta.path);
+		if (snap_kept_at(files, i)->fd >= 0)
+			close(snap_kept_at(files, i)->fd);
+	}
+	buf_free(&files->kept);
+}
+
+/* --------------------------------------------------------------------------------- the image */
+
+int snap_kept_list(const struct snap_files *files, struct meta_files *m)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < files->nr_kept; i++)
+		ret = meta_files_add(m, &snap_kept_at(files, i)->meta);
+	return ret;
+}
+
+/* Whole pages from @at on, with zeros behind the end of the file. */
+static int write_batch(const struct snap_kept *kept, uint64_t at, uint64_t end, uint32_t page_size,
+		       char *buf, struct image_writer *w, struct ckpt_err *err)
+{
+	uint64_t size = kept->meta.size, len = (end < size ? end : size) - at;
+	int ret = util_pread_full(kept->fd, buf, len, at);
+
+	if (ret)
+		return ckpt_err_sys(err, ret, "%s: what was kept of it", kept->meta.path);
+	memset(buf + len, 0, end - at - len);
+	return image_writer_data(w, at, (end - at) / page_size, buf, err);
+}
+
+static int write_content(const struct snap_kept *kept, uint32_t page_size, char *buf,
+			 const struct stream_job *job, struct ckpt_err *err)
+{
+	uint64_t begin, end = 0, at = 0;
+	int ret;
+
+	while ((ret = util_next_data(kept->fd, kept->meta.size, end, &begin, &end)) > 0) {
+		if (at < begin - begin % page_size)
+			at = begin - begin % page_size;
+		end = (end + page_size - 1) / page_size * page_size;
+		for (; at < end; at += BATCH) {
+			ret = write_batch(kept, at, end - at < BATCH ? end : at + BATCH, page_size, buf,
+					  job->writer, err);
+			if (!ret && job->progress && job->progress(0, 0, job->arg))
+				ret = ckpt_err_sys(err, EINTR, "%s: given up", kept->meta.path);
+			if (ret)
+				return ret;
+		}
+		at = end;
+	}
+	return ret ? ckpt_err_sys(err, ret, "%s: what was kept of it", kept->meta.path) : 0;
+}
+
+int snap_kept_write(struct snap_files *files, const struct stream_job *job, struct ckpt_err *err)
+{
+	uint32_t owner = job->model->proc.pid;
+	char *buf = malloc(BATCH);
+	int ret = buf ? 0 : ckpt_err_sys(err, ENOMEM, "buffer for files");
+
+	for (size_t i = 0; !ret && i < files->nr_kept; i++) {
+		struct snap_kept *kept = snap_kept_at(files, i);
+
+		if (kept->meta.change == META_ABSENT)
+			continue;
+		ret = image_writer_begin_file(job->writer, owner, kept->meta.section, err);
+		if (!ret)
+			ret = write_content(kept, job->model->system.page_size, buf, job, err);
+		if (!ret)
+			ret = image_writer_end_pages(job->writer, err, NULL);
+		close(kept->fd);
+		kept->fd = -1;
+	}
+	free(buf);
+	return ret;
+}
