@@ -6,7 +6,10 @@ _ckptctl_refs() {
 	local i store=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		--files)
+		--barrier)
+		COMPREPLY=($(compgen -W "after strict none" -- "$cur"))
+		return ;;
+	--files)
 		COMPREPLY=($(compgen -W "auto reflink copy truncate none" -- "$cur"))
 		return ;;
 	--compress)
@@ -41,7 +44,7 @@ _ckptctl() {
 		return ;;
 	esac
 	case $verb:$cur in
-	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --no-readback --files --files-limit --tree $common" -- "$cur")) ;;
+	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --no-readback --barrier --files --files-limit --tree $common" -- "$cur")) ;;
 	snap:*) COMPREPLY=($(compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$cur")) ;;
 	restore:-*) COMPREPLY=($(compgen -W "--detach --discard-newer --fd --remap $common" -- "$cur")) ;;
 	verify:-* | rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;

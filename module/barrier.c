@@ -51,12 +51,16 @@ static int add(struct ckpt_written_list *list, const struct path *path, int fd,
 	return 0;
 }
 
-/* A descriptor of the target. Files that cannot be written, or synced, are passed over. */
+/*
+ * A descriptor of the target. Files that cannot be written, or synced, are passed over, and what is
+ * written through: O_SYNC has the bit of O_DSYNC too, and fcntl() can take neither away. A write that
+ * is under way is not: its thread would not stand still.
+ */
 int ckpt_written_add_file(struct ckpt_written_list *list, struct file *file, int fd)
 {
 	umode_t mode = file_inode(file)->i_mode;
 
-	if (!(file->f_mode & FMODE_WRITE) || !(S_ISREG(mode) || S_ISBLK(mode)))
+	if (!(file->f_mode & FMODE_WRITE) || file->f_flags & O_DSYNC || !(S_ISREG(mode) || S_ISBLK(mode)))
 		return 0;
 	return add(list, ckpt_file_path(file), fd, 0);
 }

@@ -52,7 +52,7 @@ static int do_query(struct ckpt_call *call)
 		.out_features = CKPT_FEATURE_COW | CKPT_FEATURE_QUIET_FREEZE |
 				CKPT_FEATURE_BARRIER | CKPT_FEATURE_CONSUME |
 				CKPT_FEATURE_SHRINKER | CKPT_FEATURE_SPLICE |
-				CKPT_FEATURE_TRACK,
+				CKPT_FEATURE_TRACK | CKPT_FEATURE_BARRIER_SKIP,
 		.out_max_threads = PID_MAX_LIMIT,
 		.out_max_state = READ_ONCE(ckpt_max_state_bytes),
 		.out_max_copy = READ_ONCE(ckpt_max_copy_bytes),

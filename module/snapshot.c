@@ -243,7 +243,7 @@ static int do_barrier(struct ckpt_call *call)
 	if (mutex_lock_interruptible(&picture->barrier_lock))
 		return -EINTR;
 
-	ret = ckpt_written_sync(&picture->written, &failed);
+	ret = cmd->flags & CKPT_BARRIER_SKIP ? 0 : ckpt_written_sync(&picture->written, &failed);
 	if (ret < 0 && failed) {
 		cmd->out_failed_fd = failed->fd;
 		cmd->out_failed_addr = failed->addr;
@@ -311,7 +311,7 @@ static int do_commit(struct ckpt_call *call)
 
 static const struct ckpt_ioctl snapshot_ioctls[] = {
 	CKPT_IOCTL(CKPT_CMD_MAP, ckpt_map, out_next, 0, do_map),
-	CKPT_IOCTL(CKPT_CMD_BARRIER, ckpt_barrier, out_ns, 0, do_barrier),
+	CKPT_IOCTL(CKPT_CMD_BARRIER, ckpt_barrier, out_ns, CKPT_BARRIER_SKIP, do_barrier),
 	CKPT_IOCTL(CKPT_CMD_STATS, ckpt_stats, out_state_bytes, 0, do_stats),
 	CKPT_IOCTL(CKPT_CMD_SNAPSHOT_STATE, ckpt_state, out_total, 0, do_state),
 	CKPT_IOCTL(CKPT_CMD_COMMIT, ckpt_commit, id, CKPT_COMMIT_PIN, do_commit),

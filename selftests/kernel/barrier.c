@@ -16,6 +16,8 @@
 #define CALLERS	4
 #define LEN	(16 * PAGE)
 
+static char known = 1;		/* a byte of the target's own */
+
 static int new_file(int nr)
 {
 	char path[64];
@@ -81,6 +83,7 @@ static void writer(struct target *me, void *arg)
 {
 	struct job *job = arg;
 
+	known++;
 	/* The kernel may have written it back by chance: then again. Not by a truncation to nothing:
 	 * after one ext4 finds the file its place when anybody closes it.
 	 */
@@ -119,6 +122,61 @@ TEST_F(written, file_is_on_disk_after_the_barrier)
 	EXPECT_LE(1, b.out_files);
 	EXPECT_FALSE(is_only_in_memory(self->file));
 	close(fd);
+}
+
+TEST_F(written, barrier_that_is_skipped_syncs_nothing_and_lets_read)
+{
+	struct ckpt_barrier b = { .size = sizeof(b), .flags = CKPT_BARRIER_SKIP };
+	int fd = snap(self->target.pid, 0);
+	char byte;
+
+	EXPECT_EQ(-EBUSY, read_at(fd, &known, &byte, 1));
+	ASSERT_EQ(0, call(fd, CKPT_BARRIER, &b));
+	EXPECT_EQ(0, b.out_files);
+	EXPECT_TRUE(is_only_in_memory(self->file));
+	EXPECT_EQ(1, read_at(fd, &known, &byte, 1));
+	/* It can still be had. */
+	ASSERT_EQ(0, barrier_why(fd, &b));
+	EXPECT_LE(1, b.out_files);
+	EXPECT_FALSE(is_only_in_memory(self->file));
+	close(fd);
+}
+
+/* ---- written through ---- */
+
+static void open_through(struct target *me, void *arg)
+{
+	int *flags = arg;
+	char path[64] = DIR "/barrier-through";
+
+	write_by_descriptor(must(open(path, O_RDWR | O_CREAT | O_CLOEXEC | *flags, 0600)));
+	if (*flags & O_DSYNC)
+		write_by_descriptor(must(open(path, O_RDWR | O_CLOEXEC | O_SYNC)));
+	target_step(me);
+}
+
+static int files_synced(int flags)
+{
+	struct ckpt_barrier b;
+	struct target t;
+	int fd, ret;
+
+	target_begin(&t, open_through, &flags);
+	fd = snap(t.pid, 0);
+	ret = barrier_why(fd, &b);
+	close(fd);
+	target_kill(&t);
+	return ret ? ret : (int)b.out_files;
+}
+
+TEST(file_that_is_written_through_is_not_synced_again)
+{
+	int plain = files_synced(0);
+
+	EXPECT_LE(1, plain);
+	EXPECT_EQ(plain - 1, files_synced(O_DSYNC));
+	unlink(DIR "/barrier-through");
+	EXPECT_TRUE(wait_until(nothing_held()));
 }
 
 /* ---- many callers ---- */

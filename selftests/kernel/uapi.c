@@ -59,7 +59,7 @@ ROW(snapshot, SESSION, CKPT_SNAPSHOT, ckpt_snapshot,
     .published = offsetof(struct ckpt_snapshot, parent),
     .out_fd = offsetof(struct ckpt_snapshot, out_fd), .frozen = true);
 ROW(map, SNAPSHOT, CKPT_MAP, ckpt_map, .reserved = { offsetof(struct ckpt_map, reserved), NONE });
-ROW(barrier, SNAPSHOT, CKPT_BARRIER, ckpt_barrier);
+ROW(barrier, SNAPSHOT, CKPT_BARRIER, ckpt_barrier, .flags = CKPT_BARRIER_SKIP);
 ROW(stats, SNAPSHOT, CKPT_STATS, ckpt_stats, .published = offsetof(struct ckpt_stats, out_full));
 ROW(commit, SNAPSHOT, CKPT_COMMIT, ckpt_commit, .flags = CKPT_COMMIT_PIN);
 ROW(snapshot_state, SNAPSHOT, CKPT_SNAPSHOT_STATE, ckpt_state);

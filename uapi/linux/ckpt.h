@@ -122,6 +122,7 @@ enum ckpt_reason {
 #define CKPT_FEATURE_SHRINKER		(1ULL << 4)	/* cancels under memory pressure */
 #define CKPT_FEATURE_SPLICE		(1ULL << 5)	/* splice from a snapshot */
 #define CKPT_FEATURE_TRACK		(1ULL << 6)	/* deltas: CKPT_SNAPSHOT_TRACK, CKPT_COMMIT */
+#define CKPT_FEATURE_BARRIER_SKIP	(1ULL << 7)	/* CKPT_BARRIER_SKIP */
 
 /**
  * struct ckpt_query - what this module can do (CKPT_QUERY, device)
@@ -449,10 +450,16 @@ struct ckpt_map {
 
 #define CKPT_MAP	_IO(CKPT_IOC_TYPE, CKPT_CMD_MAP)
 
+/*
+ * CKPT_BARRIER_SKIP: do without.  Nothing is synced, and what is read then may be newer than the
+ * target's files are after a power failure.
+ */
+#define CKPT_BARRIER_SKIP	(1U << 0)
+
 /**
  * struct ckpt_barrier - make the files durable first (CKPT_BARRIER, snapshot)
  * @size: see above
- * @flags: none
+ * @flags: CKPT_BARRIER_SKIP
  * @out_files: files synced
  * @out_failed_fd: on error, the target's descriptor of the file that failed;
  *	-1 when it is known by a mapping only
@@ -460,7 +467,8 @@ struct ckpt_map {
  * @out_ns: time it took
  *
  * fsync of every regular file and block device the target had open for writing
- * or mapped shared and writable.  Until it has succeeded pread and splice fail
+ * or mapped shared and writable; what is open with O_SYNC or O_DSYNC alone is on
+ * disk when a write returns, open(2), and is passed over.  Until it has succeeded pread and splice fail
  * with EBUSY.  The target's own error bookkeeping is left alone: it will still
  * see a writeback error at its own next fsync.
  *

@@ -92,6 +92,7 @@ static void check_features(struct check *c, const struct ckpt_query *q)
 		{ CKPT_FEATURE_CONSUME, "consume", "pages are given up as they are read" },
 		{ CKPT_FEATURE_SHRINKER, "shrinker", "memory pressure ends a snapshot, not the job" },
 		{ CKPT_FEATURE_SPLICE, "splice", "pages can be moved without a copy" },
+		{ CKPT_FEATURE_BARRIER_SKIP, "no barrier", "snap --barrier=none can do without" },
 		{ CKPT_FEATURE_TRACK, "track", "a snapshot can hold what changed" },
 	};
 

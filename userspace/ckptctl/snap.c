@@ -10,7 +10,7 @@
 #include "snap.h"
 
 enum { OPT_KILL = CTL_LONG, OPT_FULL, OPT_DELTA, OPT_UNTRACKED, OPT_TIMEOUT, OPT_COMPRESS,
-	OPT_BWLIMIT, OPT_NO_READBACK, OPT_FILES, OPT_FILES_LIMIT, OPT_TREE };
+	OPT_BWLIMIT, OPT_NO_READBACK, OPT_FILES, OPT_FILES_LIMIT, OPT_BARRIER, OPT_TREE };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_KILL, "kill", NULL, "end the process at the snapshot, before it runs on" },
@@ -21,11 +21,21 @@ static const struct ctl_opt opts[] = {
 	{ OPT_TIMEOUT, "timeout", "MS", "give up when it does not stand still so soon" },
 	{ OPT_COMPRESS, "compress", "HOW", CTL_COMPRESS },
 	{ OPT_BWLIMIT, "bwlimit", "RATE", "read no more memory in a second: bytes, or 50M" },
+	{ OPT_BARRIER, "barrier", "WHEN", "sync its files: after the pause, strict (in it), none (after)" },
 	{ OPT_FILES, "files", "HOW", "keep files changed in place: auto, reflink, copy, truncate, none (auto)" },
 	{ OPT_FILES_LIMIT, "files-limit", "SIZE", "copy no more of them in the pause (64M)" },
 	{ OPT_NO_READBACK, "no-readback", NULL, "do not read the image back from the disk" },
 	{ OPT_TREE, "tree", NULL, "with its child processes: not supported yet" },
 	{ }
+};
+
+/* By their enums. */
+static const char * const keeps[] = {
+	[SNAP_KEEP_AUTO] = "auto", [SNAP_KEEP_REFLINK] = "reflink", [SNAP_KEEP_COPY] = "copy",
+	[SNAP_KEEP_TRUNCATE] = "truncate", [SNAP_KEEP_NONE] = "none", NULL
+};
+static const char * const barriers[] = {
+	[SNAP_BARRIER_AFTER] = "after", [SNAP_BARRIER_STRICT] = "strict", [SNAP_BARRIER_NONE] = "none", NULL
 };
 
 #define I(x)	((json_int_t)(x))
@@ -37,7 +47,7 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 	return json_pack("{s:b,s:s,s:o,s:i,s:o,s:b,s:I,s:I,s:I,"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
-			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:i,s:I},s:{s:i,s:i,s:I,s:I},s:I}",
+			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:s,s:i,s:I},s:{s:i,s:i,s:I,s:I},s:I}",
 			 "ok", 1, "ref", r->ref, "path", report_text(r->path), "pid", (int)o->pid,
 			 "comm", report_text(r->info.comm), "killed", o->kill,
 			 "size", I(r->info.file_size), "stream_ns", I(r->stream_ns),
@@ -57,7 +67,7 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "tracked", r->tracked, "unchanged_pages", I(s->out_parent),
 			 "dirty_pages", I(s->out_dirty), "uncovered_pages", I(s->out_uncovered),
 			 "same_pages", I(r->same_pages), "gone_pages", I(r->pages.gone_pages),
-			 "barrier", "files", (int)r->barrier_files, "ns", I(s->out_barrier_ns),
+			 "barrier", "mode", barriers[o->barrier], "files", (int)r->barrier_files, "ns", I(s->out_barrier_ns),
 			 "files", "kept", (int)r->kept_files, "cloned", (int)r->cloned_files,
 			 "copied_bytes", I(r->copied_bytes), "ns", I(r->kept_ns),
 			 "readback_ns", I(r->readback_ns));
@@ -87,8 +97,12 @@ static void human(const struct ctl *ctl, json_t *o)
 		       out_size(out_get(delta, "same_pages") * out_get(mem, "page_size"), b));
 	else
 		printf("  full    %s\n", out_get_text(delta, "why_full"));
-	printf("  files   %u synced in %s\n", (unsigned int)out_get(barrier, "files"),
-	       out_time(out_get(barrier, "ns"), a));
+	if (!strcmp(out_get_text(barrier, "mode"), "none"))
+		printf("  files   %snot synced%s: after a power failure they may be older than the image\n",
+		       out_yellow(), out_plain());
+	else
+		printf("  files   %u synced in %s\n", (unsigned int)out_get(barrier, "files"),
+		       out_time(out_get(barrier, "ns"), a));
 	if (out_get(files, "kept"))
 		printf("  kept    %u files, %u cloned, %s copied: %s of the pause\n",
 		       (unsigned int)out_get(files, "kept"), (unsigned int)out_get(files, "cloned"),
@@ -188,15 +202,11 @@ static int take(struct ctl *ctl, struct snap_opts *o)
 	return ret;
 }
 
-static bool parse_files(const char *text, enum snap_keep *ret)
+/* The number of @text among @words, which a NULL ends. */
+static bool choose(const char *text, const char * const *words, int64_t *ret)
 {
-	static const char * const names[] = {
-		[SNAP_KEEP_AUTO] = "auto", [SNAP_KEEP_REFLINK] = "reflink", [SNAP_KEEP_COPY] = "copy",
-		[SNAP_KEEP_TRUNCATE] = "truncate", [SNAP_KEEP_NONE] = "none",
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (!strcmp(text, names[i])) {
+	for (int64_t i = 0; words[i]; i++)
+		if (!strcmp(text, words[i])) {
 			*ret = i;
 			return true;
 		}
@@ -244,10 +254,16 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
 				return ctl_usage(ctl, "'%s' is no number of bytes from 64K on (as 50M or 1G)",
 						 arg);
 			break;
+		case OPT_BARRIER:
+			if (!choose(arg, barriers, &n))
+				return ctl_usage(ctl, "'%s' is none of after, strict, none", arg);
+			o->barrier = n;
+			break;
 		case OPT_FILES:
-			if (!parse_files(arg, &o->keep))
+			if (!choose(arg, keeps, &n))
 				return ctl_usage(ctl, "'%s' is none of auto, reflink, copy, truncate, none",
 						 arg);
+			o->keep = n;
 			break;
 		case OPT_FILES_LIMIT:
 			if (!ctl_bytes(arg, &o->files_limit))

@@ -219,7 +219,7 @@ int ckpt_picture_map(struct ckpt_picture *picture, uint64_t start, struct ckpt_r
 int ckpt_picture_barrier(struct ckpt_picture *picture, struct ckpt_err *err,
 			 struct ckpt_barrier *ret_barrier)
 {
-	return snapshot_barrier(picture->fd, err, ret_barrier);
+	return snapshot_barrier(picture->fd, 0, err, ret_barrier);
 }
 
 int ckpt_picture_read(struct ckpt_picture *picture, uint64_t addr, void *buf, size_t len,

@@ -17,7 +17,10 @@ _Static_assert(CKPT_LEVEL_AUTO == IMAGE_LEVEL_AUTO && CKPT_LEVEL_NONE == IMAGE_L
 
 _Static_assert((int)CKPT_FILES_AUTO == SNAP_KEEP_AUTO && (int)CKPT_FILES_REFLINK == SNAP_KEEP_REFLINK &&
 	       (int)CKPT_FILES_COPY == SNAP_KEEP_COPY && (int)CKPT_FILES_NONE == SNAP_KEEP_NONE &&
-	       (int)CKPT_FILES_TRUNCATE == SNAP_KEEP_TRUNCATE, "they go through");
+	       (int)CKPT_FILES_TRUNCATE == SNAP_KEEP_TRUNCATE &&
+	       (int)CKPT_BARRIER_AFTER == SNAP_BARRIER_AFTER &&
+	       (int)CKPT_BARRIER_STRICT == SNAP_BARRIER_STRICT &&
+	       (int)CKPT_BARRIER_NONE == SNAP_BARRIER_NONE, "they go through");
 
 struct ckpt_outcome {
 	struct snap_result	result;
@@ -35,7 +38,7 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	if (request->size != sizeof(*request) ||
 	    request->flags & ~(CKPT_TAKE_KILL | CKPT_TAKE_LOW_PRIORITY | CKPT_TAKE_FULL |
 			       CKPT_TAKE_DELTA | CKPT_TAKE_NO_READBACK) ||
-	    request->files > CKPT_FILES_NONE || request->reserved ||
+	    request->files > CKPT_FILES_NONE || request->barrier > CKPT_BARRIER_NONE ||
 	    !(~request->flags & (CKPT_TAKE_FULL | CKPT_TAKE_DELTA)))
 		return ckpt_err_set(err, EINVAL, "ckpt_take: size or flags of the request");
 	if (request->bwlimit && request->bwlimit < STREAM_LIMIT_MIN)
@@ -57,6 +60,7 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	o.timeout_ms = request->timeout_ms;
 	o.level = request->level;
 	o.keep = request->files;
+	o.barrier = request->barrier;
 	o.files_limit = request->files_limit;
 	o.bwlimit = request->bwlimit;
 	o.progress = request->progress;

@@ -362,9 +362,9 @@ int snapshot_map(int fd, uint64_t start, struct ckpt_run *runs, uint32_t nr,
 	return 0;
 }
 
-int snapshot_barrier(int fd, struct ckpt_err *err, struct ckpt_barrier *ret_barrier)
+int snapshot_barrier(int fd, uint32_t flags, struct ckpt_err *err, struct ckpt_barrier *ret_barrier)
 {
-	struct ckpt_barrier b = { .size = sizeof(b) };
+	struct ckpt_barrier b = { .size = sizeof(b), .flags = flags };
 	int ret = call(fd, CKPT_BARRIER, &b);
 
 	if (ret_barrier)

@@ -55,7 +55,7 @@ int snapshot_map(int fd, uint64_t start, struct ckpt_run *runs, uint32_t nr,
 		 struct ckpt_err *err, uint32_t *ret_nr, uint64_t *ret_next);
 
 /* On failure *ret_barrier names the file; it is filled always.  May be NULL. */
-int snapshot_barrier(int fd, struct ckpt_err *err, struct ckpt_barrier *ret_barrier);
+int snapshot_barrier(int fd, uint32_t flags, struct ckpt_err *err, struct ckpt_barrier *ret_barrier);
 
 /* It is on disk as generation @id.  -ESTALE: it is not tracked.  @flags: CKPT_COMMIT_PIN. */
 int snapshot_commit(int fd, const uint8_t *id, uint32_t flags, struct ckpt_err *err);

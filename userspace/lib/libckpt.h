@@ -157,6 +157,13 @@ int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
 #define CKPT_TAKE_DELTA		(1u << 3)	/* what changed, or fail with -ENODATA */
 #define CKPT_TAKE_NO_READBACK	(1u << 4)	/* do not read the image back from the device */
 
+/* When the program's own files are synced: see ckptctl(8), --barrier. */
+enum ckpt_barrier_when {
+	CKPT_BARRIER_AFTER	= 0,
+	CKPT_BARRIER_STRICT	= 1,
+	CKPT_BARRIER_NONE	= 2,
+};
+
 /* What becomes of files the program changes in place, and goes on to: see ckptctl(8), --files. */
 enum ckpt_files {
 	CKPT_FILES_AUTO		= 0,
@@ -180,6 +187,7 @@ enum ckpt_files {
  * @name: of the job, 1 to 64 of [A-Za-z0-9._-]; NULL: COMMAND-PID
  * @level: of compression: zstd's, -7 to 19, or CKPT_LEVEL_*
  * @files: enum ckpt_files
+ * @barrier: enum ckpt_barrier_when
  * @files_limit: bytes of such files that may be copied while the process stands still; 0: 64 MiB
  * @bwlimit: bytes of memory to read in a second at most, 65536 or more; 0: as fast as it goes
  * @progress: told bytes done and of all; not 0 gives up with that negative errno; may be NULL
@@ -192,7 +200,7 @@ struct ckpt_take_request {
 	uint32_t	timeout_ms;
 	int		level;
 	uint32_t	files;
-	uint32_t	reserved;
+	uint32_t	barrier;
 	uint64_t	files_limit;
 	uint64_t	bwlimit;
 	const char	*store;

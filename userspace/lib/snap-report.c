@@ -51,6 +51,10 @@ static json_t *memory_to_json(const struct ckpt_stats *s, const struct image_pag
 			 "runs", I(p->runs));
 }
 
+static const char * const barriers[] = {
+	[SNAP_BARRIER_AFTER] = "after", [SNAP_BARRIER_STRICT] = "strict", [SNAP_BARRIER_NONE] = "none",
+};
+
 int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *model,
 		      const struct snap_result *r, struct image_writer *w, struct ckpt_err *err)
 {
@@ -62,7 +66,7 @@ int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *mod
 	ret = machine_read(&machine);
 	if (ret)
 		return ckpt_err_sys(err, ret, "what machine this is");
-	top = json_pack("{s:i,s:I,s:o,s:o,s:b,s:i,s:o,s:o,s:o,s:i,s:{s:i,s:i,s:I,s:I},s:o,s:s}",
+	top = json_pack("{s:i,s:I,s:o,s:o,s:b,s:i,s:o,s:o,s:o,s:s,s:i,s:{s:i,s:i,s:I,s:I},s:o,s:s}",
 			"version", 1, "pid", I(model->proc.pid),
 			"comm", report_text(model->threads[0].rec.comm),
 			"exe", report_text(model->paths[CKPT_PATH_EXE].path),
@@ -70,7 +74,7 @@ int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *mod
 			"pause", pause_to_json(&r->stats),
 			"memory", memory_to_json(&r->stats, &r->pages),
 			"delta", delta_to_json(r),
-			"barrier_files", (int)r->barrier_files,
+			"barrier", barriers[opts->barrier], "barrier_files", (int)r->barrier_files,
 			"files", "kept", (int)r->kept_files, "cloned", (int)r->cloned_files,
 			"copied_bytes", I(r->copied_bytes), "ns", I(r->kept_ns),
 			"machine", machine_to_json(&machine), "tools", CKPT_VERSION);

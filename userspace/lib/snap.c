@@ -9,7 +9,7 @@
  *	examine		state records, model, judgement
  *	copy_files	content of files without a name, clones or copies of those changed in place
  *			(session only), then thaw unless --kill
- *	barrier		the program's own files reach the disk
+ *	barrier		the program's own files reach the disk; with --barrier=strict before the thaw
  *	write_image	state, memory, files, figures
  *	read_back	the device gives back what it was given
  *	commit		the generation appears; then the module is told that deltas may be of it
@@ -297,7 +297,52 @@ static bool session_expected(struct snap *s)
 {
 	bool kept = keeps(s) && snap_kept_expected(s->target.pid, s->opts->keep);
 
-	return kept || s->opts->kill || snap_files_expected(s->target.pid);
+	return kept || s->opts->kill || s->opts->barrier == SNAP_BARRIER_STRICT ||
+	       snap_files_expected(s->target.pid);
+}
+
+/* The module tells a failed sync by descriptor or address; people know files by name. */
+static int barrier_failed(struct snap *s, const struct ckpt_barrier *b, int code,
+			  const struct ckpt_err *why)
+{
+	const struct ckpt_model_fd *fd = ckpt_model_fd(s->model, b->out_failed_fd);
+	const struct ckpt_model_vma *vma = ckpt_model_vma(s->model, b->out_failed_addr);
+
+	if (code == -ECANCELED || (b->out_failed_fd < 0 && !b->out_failed_addr))
+		return ckpt_err_set(s->err, code, "%s", why->text);
+	if (b->out_failed_fd >= 0)
+		ckpt_err_sys(s->err, code, "process %d: fd %d (%s) cannot be synced to disk",
+			     s->target.pid, b->out_failed_fd, fd && fd->path ? fd->path : "?");
+	else
+		ckpt_err_sys(s->err, code, "process %d: mapping %#llx (%s) cannot be synced to disk",
+			     s->target.pid, (unsigned long long)b->out_failed_addr,
+			     vma && vma->path ? vma->path : "?");
+	ckpt_err_hint(s->err, "see to that disk; the generation before this one stays the newest");
+	return code;
+}
+
+static int barrier(struct snap *s)
+{
+	struct ckpt_err why = CKPT_ERR_INIT;
+	struct ckpt_barrier b;
+	const uint32_t flags = s->opts->barrier == SNAP_BARRIER_NONE ? CKPT_BARRIER_SKIP : 0;
+	int ret = snapshot_barrier(s->snapshot, flags, &why, &b);
+
+	if (ret)
+		return barrier_failed(s, &b, ret, &why);
+	s->r->barrier_files = b.out_files;
+	return snapshot_stats(s->snapshot, s->err, &s->r->stats);
+}
+
+/* What has to be done while the process stands still. */
+static int in_the_pause(struct snap *s)
+{
+	int ret = copy_files(s);
+
+	if (ret)
+		return ret;
+	count_files(s);
+	return s->opts->barrier == SNAP_BARRIER_STRICT && !s->opts->kill ? barrier(s) : 0;
 }
 
 /* Ends with a snapshot and its model; frozen only if the process is to be killed. */
@@ -318,9 +363,7 @@ static int capture(struct snap *s)
 	if (!ret)
 		ret = examine(s);
 	if (!ret)
-		ret = copy_files(s);
-	if (!ret)
-		count_files(s);
+		ret = in_the_pause(s);
 	if (!ret && !s->opts->kill) {
 		ret = session_thaw(s->session, s->err, NULL);
 		close_fd(&s->session);
@@ -365,38 +408,6 @@ static int pass_judgement(struct snap *s)
 		return ckpt_err_set(s->err, EOPNOTSUPP, "process %d: %s", s->target.pid, text);
 	return ckpt_err_set(s->err, EOPNOTSUPP, "process %d: %zu things cannot be restored, "
 			    "the first: %s", s->target.pid, j->nr, text);
-}
-
-/* The module tells a failed sync by descriptor or address; people know files by name. */
-static int barrier_failed(struct snap *s, const struct ckpt_barrier *b, int code,
-			  const struct ckpt_err *why)
-{
-	const struct ckpt_model_fd *fd = ckpt_model_fd(s->model, b->out_failed_fd);
-	const struct ckpt_model_vma *vma = ckpt_model_vma(s->model, b->out_failed_addr);
-
-	if (code == -ECANCELED || (b->out_failed_fd < 0 && !b->out_failed_addr))
-		return ckpt_err_set(s->err, code, "%s", why->text);
-	if (b->out_failed_fd >= 0)
-		ckpt_err_sys(s->err, code, "process %d: fd %d (%s) cannot be synced to disk",
-			     s->target.pid, b->out_failed_fd, fd && fd->path ? fd->path : "?");
-	else
-		ckpt_err_sys(s->err, code, "process %d: mapping %#llx (%s) cannot be synced to disk",
-			     s->target.pid, (unsigned long long)b->out_failed_addr,
-			     vma && vma->path ? vma->path : "?");
-	ckpt_err_hint(s->err, "see to that disk; the generation before this one stays the newest");
-	return code;
-}
-
-static int barrier(struct snap *s)
-{
-	struct ckpt_err why = CKPT_ERR_INIT;
-	struct ckpt_barrier b;
-	int ret = snapshot_barrier(s->snapshot, &why, &b);
-
-	if (ret)
-		return barrier_failed(s, &b, ret, &why);
-	s->r->barrier_files = b.out_files;
-	return snapshot_stats(s->snapshot, s->err, &s->r->stats);
 }
 
 /* ----------------------------------------------------------------------- image and commit */
@@ -511,7 +522,7 @@ static int run(struct snap *s)
 		ret = pass_judgement(s);
 	if (!ret)
 		ret = go_on(s);
-	if (!ret)
+	if (!ret && (s->opts->barrier != SNAP_BARRIER_STRICT || s->opts->kill))
 		ret = barrier(s);
 	if (!ret)
 		ret = write_image(s);

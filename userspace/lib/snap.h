@@ -27,6 +27,13 @@ enum snap_mode {
 	SNAP_DELTA,	/* what changed, or nothing: -ENODATA */
 };
 
+/* When the program's own files are synced. */
+enum snap_barrier {
+	SNAP_BARRIER_AFTER,	/* the pause, before memory is read */
+	SNAP_BARRIER_STRICT,	/* while the process stands still: nothing is written in between */
+	SNAP_BARRIER_NONE,	/* never: after a power failure the image may be newer than they are */
+};
+
 /* What becomes of files that the program changes in place, and goes on to. */
 enum snap_keep {
 	SNAP_KEEP_AUTO,		/* a clone, else a copy is kept; with @kill as SNAP_KEEP_NONE */
@@ -47,6 +54,7 @@ enum snap_keep {
  * @mode: see there
  * @untracked: keep no account of what changes from now on; the next one will be full
  * @kill: end the process while it is still frozen, once the generation is committed
+ * @barrier: when its files are synced
  * @keep: what becomes of files changed in place
  * @files_limit: bytes of them that may be copied while the process stands still; 0: SNAP_FILES_LIMIT
  * @no_readback: believe the device when it says that it has the image
@@ -66,6 +74,7 @@ struct snap_opts {
 	enum snap_mode	mode;
 	bool		untracked;
 	bool		kill;
+	enum snap_barrier barrier;
 	enum snap_keep	keep;
 	uint64_t	files_limit;
 	bool		no_readback;
