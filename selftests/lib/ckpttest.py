@@ -546,10 +546,14 @@ def listing(store):
 
 
 def tree(path):
-    """Every name below path with size and mtime: what 'untouched' is compared by."""
+    """Every name below path with size and mtime: what 'untouched' is compared by. Without the account
+    of what was done there, which tells of failures too.
+    """
     got = []
     for base, dirs, files in os.walk(path):
         for n in dirs + files:
+            if n == ".audit":
+                continue
             st = os.lstat(os.path.join(base, n))
             got.append((os.path.relpath(os.path.join(base, n), path), st.st_size, st.st_mtime_ns))
     return sorted(got)

@@ -175,12 +175,13 @@ static int run_detached(struct ctl *ctl, const struct ckpt_restore_opts *o, cons
 	return ctl_report(ctl, made, human);
 }
 
-static int bring_back(struct ctl *ctl, const struct request *q, struct chain *chain)
+static int bring_back(struct ctl *ctl, const struct request *q, const struct store *store,
+		      struct chain *chain)
 {
 	const char *ref = chain_ref(chain)->label;
 	struct changed changed = { .ctl = ctl, .cut = json_array(), .put_back = json_array() };
 	struct ckpt_restore_opts o = {
-		.chain = chain, .fds = q->fds, .nr_fds = q->nr_fds, .paths = q->paths,
+		.chain = chain, .store = store, .fds = q->fds, .nr_fds = q->nr_fds, .paths = q->paths,
 		.nr_paths = q->nr_paths, .detach = q->detach,
 		/* A bar must not be drawn over what the program prints: only where it is not tied. */
 		.progress = q->detach ? tell : NULL,
@@ -212,7 +213,7 @@ static int open_and_run(struct ctl *ctl, const struct request *q)
 
 	if (!(store_ref_is_path(q->ref) ? 0 : store_open(ctl->store, false, &ctl->err, &store)) &&
 	    !chain_open(store, q->ref, true, &ctl->err, &chain))
-		code = bring_back(ctl, q, chain);
+		code = bring_back(ctl, q, store, chain);
 	else
 		code = ctl_fail(ctl, NULL);
 	chain_close(chain);

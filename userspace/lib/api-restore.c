@@ -58,6 +58,7 @@ static int restore(struct ckpt_store *store, const struct ckpt_restore_request *
 		ret = chain_open(api_store(store), request->ref, true, err, &chain);
 	if (!ret) {
 		o.opts.chain = chain;
+		o.opts.store = api_store(store);
 		ret = ret_pid ? ckpt_restore_run(&o.opts, err, ret_pid) :
 			ckpt_restore_foreground(&o.opts, err, ret_status);
 		chain_close(chain);

@@ -176,6 +176,8 @@ int compact_run(struct store *store, const char *ref, int level, stream_progress
 					     &c.store_writer);
 	if (!ret && c.store_writer)
 		ret = write_image(&c, level);
+	store_audit(store, &(struct store_event){ .what = "compact", .ref = chain_ref(c.chain)->label,
+						  .code = ret, .err = err });
 	image_writer_close(c.writer);
 	store_writer_close(c.store_writer);
 	chain_close(c.chain);

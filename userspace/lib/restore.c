@@ -187,6 +187,9 @@ int restore_run(const struct ckpt_restore_opts *opts, const sigset_t *old_mask,
 
 	clean_up(&rs);
 	setrlimit(RLIMIT_NOFILE, &old);
+	store_audit(opts->store, &(struct store_event){ .what = "restore", .ref = chain_ref(opts->chain)->label,
+							.pid = r ? 0 : *ret_pid, .code = r,
+							.err = err ? err : &own });
 	return r;
 }
 

@@ -21,6 +21,7 @@
 #include "err.h"
 
 struct chain;
+struct store;
 struct ckpt_model;
 
 /* Give descriptor @fd of the program @path to use instead of what it had. */
@@ -48,6 +49,7 @@ struct ckpt_restore_path {
  * @discard_newer: do not keep the newer file when one is put back as it was at the snapshot
  * @put_back: told of each that is, with the name the newer one has now in its directory, NULL: it has
  *	none; and, @back being false, of each that came after the snapshot and is put aside; or NULL
+ * @store: whose account the restore is noted in; or NULL
  * @arg: for @progress, @cut and @put_back
  *
  * Descriptors 0..2 that were a terminal, pipe or FIFO become the caller's 0..2.
@@ -63,6 +65,7 @@ struct ckpt_restore_opts {
 	void (*progress)(uint64_t done, uint64_t total, void *arg);
 	void (*cut)(const char *path, uint64_t bytes, void *arg);
 	bool discard_newer;
+	const struct store *store;
 	void (*put_back)(const char *path, const char *backup, bool back, void *arg);
 	void *arg;
 };

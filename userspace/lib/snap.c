@@ -558,6 +558,10 @@ int snap_run(const struct snap_opts *opts, struct ckpt_err *err, struct snap_res
 
 	memset(ret_result, 0, sizeof(*ret_result));
 	ret = run(&s);
+	if (s.store)
+		store_audit(s.store, &(struct store_event){
+			.what = opts->kill ? "snap --kill" : "snap", .ref = ret_result->ref[0] ?
+			ret_result->ref : s.job, .pid = opts->pid, .code = ret, .err = s.err });
 	release(&s);
 	ret_result->total_ns = util_clock_ns(CLOCK_MONOTONIC) - begin;
 	return ret;

@@ -320,10 +320,9 @@ static int finish_removal(const struct store *s, struct job *job, int ret, struc
 	return ret;
 }
 
-int store_remove(struct store *s, const char *name, uint64_t generation, struct ckpt_err *err,
-		 struct store_removed *ret_removed)
+static int remove_some(struct store *s, const char *name, uint64_t generation, struct ckpt_err *err,
+		       struct store_removed *removed)
 {
-	struct store_removed removed = { 0 };
 	struct job job;
 	int ret;
 
@@ -333,10 +332,23 @@ int store_remove(struct store *s, const char *name, uint64_t generation, struct 
 	if (ret)
 		return ret;
 	if (generation)
-		ret = remove_one(s, &job, generation, err, &removed);
+		ret = remove_one(s, &job, generation, err, removed);
 	for (size_t i = job.count; !generation && i-- > 0 && !ret;)
-		ret = remove_found(s, &job, &job.found[i], err, &removed);
-	ret = finish_removal(s, &job, ret, err, &removed);
+		ret = remove_found(s, &job, &job.found[i], err, removed);
+	return finish_removal(s, &job, ret, err, removed);
+}
+
+int store_remove(struct store *s, const char *name, uint64_t generation, struct ckpt_err *err,
+		 struct store_removed *ret_removed)
+{
+	char ref[STORE_NAME_MAX + 24];
+	struct store_removed removed = { 0 };
+	int ret = remove_some(s, name, generation, err, &removed);
+
+	if (generation)
+		snprintf(ref, sizeof(ref), "%s@%llu", name, (unsigned long long)generation);
+	store_audit(s, &(struct store_event){ .what = "rm", .ref = generation ? ref : name,
+					      .removed = removed.generations, .code = ret, .err = err });
 	if (ret_removed)
 		*ret_removed = removed;
 	return ret;
@@ -411,22 +423,25 @@ static int gc_all(struct store *s, unsigned int keep, struct ckpt_err *err,
 	return first;
 }
 
+static int gc_one(struct store *s, const char *name, unsigned int keep, struct ckpt_err *err,
+		  struct store_removed *removed)
+{
+	struct job job;
+	int ret = job_open(s, name, err, &job);
+
+	if (ret == -ENOENT)
+		return no_such_job(s, name, err);
+	return ret ? ret : gc_job(s, &job, keep, err, removed);
+}
+
 int store_gc(struct store *s, const char *name, unsigned int keep, struct ckpt_err *err,
 	     struct store_removed *ret_removed)
 {
 	struct store_removed removed = { 0 };
-	struct job job;
-	int ret;
+	int ret = name ? gc_one(s, name, keep, err, &removed) : gc_all(s, keep, err, &removed);
 
-	if (!name) {
-		ret = gc_all(s, keep, err, &removed);
-	} else {
-		ret = job_open(s, name, err, &job);
-		if (ret == -ENOENT)
-			return no_such_job(s, name, err);
-		if (!ret)
-			ret = gc_job(s, &job, keep, err, &removed);
-	}
+	store_audit(s, &(struct store_event){ .what = "gc", .ref = name,
+					      .removed = removed.generations, .code = ret, .err = err });
 	if (ret_removed)
 		*ret_removed = removed;
 	return ret;

@@ -3,6 +3,7 @@
  * store.c - the store's directory, names, and the way from a reference to an open file.
  *
  *	STORE/				0700
+ *	STORE/.audit			0600, what was done (store-audit.c)
  *	STORE/NAME/			0700, one a job, made with its first generation
  *	STORE/NAME/gen-00000001.ckpt	0600, one a generation
  *	STORE/NAME/.tmp-00000002	0600, a generation being written (store-write.c)

@@ -174,4 +174,27 @@ int store_remove(struct store *store, const char *name, uint64_t generation,
 int store_gc(struct store *store, const char *name, unsigned int keep, struct ckpt_err *err,
 	     struct store_removed *ret_removed);
 
+/* ------------------------------------------------------------------------------- audit */
+
+/**
+ * struct store_event - what was done in a store
+ * @what: "snap", "restore", "rm", "gc", "compact"
+ * @ref: of what; NULL: of all
+ * @pid: process, 0: none
+ * @removed: generations that are gone
+ * @code: 0 or the error
+ * @err: its text, if it has one; may be NULL
+ */
+struct store_event {
+	const char		*what;
+	const char		*ref;
+	pid_t			pid;
+	uint64_t		removed;
+	int			code;
+	const struct ckpt_err	*err;
+};
+
+/* Note it in the store's account, if that can be; fails nothing.  @store may be NULL. */
+void store_audit(const struct store *store, const struct store_event *event);
+
 #endif
