@@ -4,6 +4,7 @@
 """Files that a program changes in place, before and after its snapshot: a restore puts them back, and
 what they hold by then is not lost. The program itself holds each byte against its memory.
 """
+import json
 import os
 import signal
 import stat
@@ -105,6 +106,14 @@ def put_back(t, how):
         w.kill_restored()
         w.back(s.ref, store, "--discard-newer")
         same(names(where), ["data", "data.newer.1", "data.newer.2"], "files")
+        w.change(1)
+        w.end()
+    with t.fact("a_file_cut_short_is_as_long_again_by_%s" % how):
+        os.truncate(w.path, 1000)
+        got = ct.ckptctl("restore", s.ref, "-o", store, "--fd", "1=/nowhere/at/all")
+        same((got.status == ct.EXIT_OK, os.path.getsize(w.path)), (False, 1000), "a failed restore, length")
+        w.back(s.ref, store, "--discard-newer")
+        same(ct.read(w.path), content, "content")
         w.change(1)
         w.end()
     with t.fact("a_removed_file_is_made_again_by_%s" % how):
@@ -216,6 +225,7 @@ def led_elsewhere(t):
         os.symlink(os.path.join(away, "stdout"), os.path.join(secret, "stdout"))
         os.symlink(os.path.join(away, "stderr"), os.path.join(secret, "stderr"))
         not_restored(ref, store, "--remap")
+        not_restored(ref, store, "links", "--remap", "%s=%s" % (os.path.dirname(top), os.path.dirname(top)))
         same((ct.read(precious), len(os.listdir(secret))), (b"precious", 3), "the other directory")
         os.unlink(where)
         os.rename(away, where)
@@ -223,6 +233,13 @@ def led_elsewhere(t):
         os.rename(w.path, w.path + ".mine")
         os.symlink(precious, w.path)
         not_restored(ref, store, w.path)
+        same(ct.read(precious), b"precious", "the other file")
+        os.unlink(w.path)
+        os.rename(w.path + ".mine", w.path)
+    with t.fact("a_name_that_leads_to_a_file_with_more_names_is_not_written_to"):
+        os.rename(w.path, w.path + ".mine")
+        os.link(precious, w.path)
+        not_restored(ref, store, "is another file now, which has more names")
         same(ct.read(precious), b"precious", "the other file")
         os.unlink(w.path)
         os.rename(w.path + ".mine", w.path)
@@ -253,7 +270,7 @@ def choices(t):
         refused(w, store, "--files=auto", "--files", "truncate")
         refused(w, store, "cannot be cloned", "--files", "reflink")
         refused(w, store, "--files-limit", "--files-limit", "100K")
-        same(os.listdir(store), [], "the store")
+        same(ct.tree(store), [], "the store")
         # the hole does not count
         s = ct.snap(w.pid, store, "--files-limit", "250K")
         if not 0 < s.info["files"]["copied_bytes"] <= 250 << 10:
@@ -265,7 +282,7 @@ def choices(t):
                             "print('ready', flush=True)\ntime.sleep(1000)"], where)
         other.wait_output(b"ready\n")
         got = ct.ckptctl("snap", "-o", store, other.pid)
-        if got.status != ct.EXIT_UNSUPPORTED or "is %s too" % w.path not in got.err:
+        if got.status != ct.EXIT_UNSUPPORTED or "is %s too, which" % w.path not in got.err:
             raise ct.Failed("%r" % got)
         other.kill9()
     with t.fact("a_file_not_kept_has_to_be_what_it_was"):
@@ -304,6 +321,19 @@ def on_disk(t, kind, clones):
                 w.program.forget()
 
 
+def when_synced(t):
+    with t.fact("the_image_says_when_the_files_were_synced"):
+        where, store = ct.workdir("synced"), ct.workdir("store")
+        w = Writer("write", where)
+        for when in ("strict", "none", "after"):
+            s = ct.snap(w.pid, store, "--barrier", when)
+            same((s.info["barrier"]["mode"], s.info["barrier"]["files"] > 0), (when, when != "none"), "told")
+            got = json.loads(ct.ckptctl("show", "--json", "-o", store, s.ref).out)["snapshot"]
+            same((got["barrier"], got["barrier_files"] > 0), (when, when != "none"), "in the image")
+        w.change(1)
+        w.end()
+
+
 def main(t):
     for how in ("write", "map"):
         put_back(t, how)
@@ -312,6 +342,7 @@ def main(t):
     beside(t)
     led_elsewhere(t)
     choices(t)
+    when_synced(t)
     for kind, clones in (("ext4", False), ("xfs", True), ("btrfs", True)):
         on_disk(t, kind, clones)
 

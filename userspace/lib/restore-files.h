@@ -48,10 +48,15 @@ struct kept {
 	const struct meta_file *mf;
 	int dir;			/* O_PATH; -1: not looked for yet */
 	int fd;
+	struct stat st;			/* as it was compared and copied */
+	off_t was_short;		/* its length, if it was lengthened for the restore */
+	bool lengthened;
 	bool differs;			/* it is there, and to be written */
 	bool is_new;			/* it was not there; has the name made as yet */
 	char name[NAME_MAX + 1];	/* in dir */
-	char made[NAME_MAX + 1];	/* of the copy of the newer one, or of the new one; "": none */
+	char made[NAME_MAX + 1];	/* of the copy of the newer one, of the new one, or what was
+					 * put aside; "": none
+					 */
 };
 
 /* Arrays are as long as the model allows them to become, made once. */
@@ -94,7 +99,6 @@ const struct meta_file *restore_kept_find(const struct restore *rs, const char *
 int restore_kept_open(struct restore *rs, const char *thing, const struct meta_file *mf, int flags);
 /* Likewise prepare what stands beside those, when all have been opened. */
 int restore_kept_open_beside(struct restore *rs);
-int restore_kept_commit(struct restore *rs);
 void restore_kept_close(struct restore *rs);
 
 bool restore_maps_file(const struct ckpt_model_vma *v);

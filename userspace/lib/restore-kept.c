@@ -11,13 +11,14 @@
  *     When it holds what it held it is used as it is; else a clone or copy is made of it, NAME.newer.N,
  *     and synced, unless the newer one is to be discarded.  Is it gone, a new file is filled, under a
  *     name that is not yet its own
- *  2. restore_kept_commit(): content, length, owner and mode are put back, and synced; a new file gets
- *     its name.  What must not stand beside it, NAME-journal and the like, is put aside first
- *  3. restore_kept_close() removes copies and new files that were not needed, after any failure before
- *     the commit
+ *  2. restore_kept_commit(), once nobody else has changed it meanwhile: content, length, owner and mode
+ *     are put back, and synced; a new file gets its name.  What must not stand beside it, NAME-journal
+ *     and the like, is put aside first
+ *  3. restore_kept_close() removes copies and new files that were not needed and brings back what was put
+ *     aside, after a failure before or in the commit
  *
- * A failure in 2 leaves a file that is neither; the newer one is there by its other name, and the image
- * too, so it can be tried again.
+ * A write that fails in 2 leaves a file that is neither; the newer one is there by its other name, and the
+ * image too, so it can be tried again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -127,10 +128,11 @@ static int write_runs(struct restore *rs, const struct meta_file *mf, struct ima
 			r = write_at(fd, data, run_bytes(&run, mf->size), run.addr);
 		if (r)
 			return ckpt_err_sys(rs->err, r, "%s: write what it held at the snapshot", mf->path);
+		r = fd < 0 ? restore_interrupted(rs) : 0;
 		at = run.addr + run_bytes(&run, mf->size);
 	}
 	*ret_at = at;
-	return 0;
+	return r;
 }
 
 /* The content, and then its length: what is behind goes last. */
@@ -216,6 +218,9 @@ static int same_content(struct restore *rs, const struct meta_file *mf, int fd)
 		if (r > 0)
 			r = same_bytes(fd, data, run_bytes(&run, mf->size), run.addr, buf);
 		at = run.addr + run_bytes(&run, mf->size);
+		e = restore_interrupted(rs);
+		if (e)
+			break;
 	}
 	if (!e && r > 0)
 		r = same_bytes(fd, NULL, mf->size - at, at, buf);
@@ -228,25 +233,41 @@ static int same_content(struct restore *rs, const struct meta_file *mf, int fd)
 
 /* ------------------------------------------------------------------------- a file to put back */
 
+static int open_beneath(int dir, const char *path, uint64_t resolve)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = resolve };
+
+	return (int)syscall(SYS_openat2, dir, *path ? path : ".", &how, sizeof(how));
+}
+
 /*
  * What is written to must not be chosen by who owns a directory on the way.  The recorded path has no
- * links in it; one that the user has given (@remapped) may.
+ * links in it; of @path the first @given bytes are the user's word, and may.
  */
-static int open_dir(const struct restore *rs, const char *path, bool remapped)
+static int open_dir(const struct restore *rs, char *path, size_t given)
 {
 	const int root = rs->files->root_fd;
-	struct open_how how = {
-		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-		.resolve = (root < 0 ? 0 : RESOLVE_IN_ROOT) | (remapped ? 0 : RESOLVE_NO_SYMLINKS),
-	};
+	const uint64_t in_root = root < 0 ? 0 : RESOLVE_IN_ROOT;
+	char *rest = path + given;
+	int top, fd;
 
-	return (int)syscall(SYS_openat2, root < 0 ? AT_FDCWD : root, path, &how, sizeof(how));
+	if (!given)
+		return open_beneath(root < 0 ? AT_FDCWD : root, path, in_root | RESOLVE_NO_SYMLINKS);
+	if (*rest)
+		*rest++ = 0;	/* the slash */
+	top = open_beneath(root < 0 ? AT_FDCWD : root, path, in_root);
+	if (top < 0)
+		return top;
+	fd = open_beneath(top, rest, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+	close(top);
+	return fd;
 }
 
 /* Directory and name of it, where it is now. */
 static int find_place(struct restore *rs, struct kept *k)
 {
-	char *mapped = restore_map_path(rs, k->mf->path), *slash;
+	size_t given;
+	char *mapped = restore_map_path(rs, k->mf->path, &given), *slash;
 	int r = 0;
 
 	if (!mapped)
@@ -257,13 +278,12 @@ static int find_place(struct restore *rs, struct kept *k)
 	} else {
 		strcpy(k->name, slash + 1);
 		slash[slash == mapped] = 0;
-		k->dir = open_dir(rs, mapped, strncmp(mapped, k->mf->path, strlen(mapped)) != 0);
-		if (k->dir < 0) {
-			r = ckpt_err_sys(rs->err, errno, "%s: open %s", k->mf->path, mapped);
-			if (r == -ELOOP)
-				ckpt_err_hint(rs->err, "there were no links in it: say where it is now with "
-					      "--remap");
-		}
+		k->dir = open_dir(rs, mapped, given < strlen(mapped) ? given : strlen(mapped));
+		if (k->dir < 0)
+			r = ckpt_err_sys(rs->err, errno, "%s: open its directory", k->mf->path);
+		if (r == -ELOOP)
+			ckpt_err_hint(rs->err, "there were no links in its path: say where it is now with "
+				      "--remap");
 	}
 	free(mapped);
 	return r;
@@ -387,26 +407,64 @@ static int fill(struct restore *rs, struct kept *k)
 	return r ? ckpt_err_sys(rs->err, r, "%s: put back what it was", k->mf->path) : 0;
 }
 
-/* There is one, @seen: found as it has to be, or to be written by restore_kept_commit(). */
-static int prepare_old(struct restore *rs, struct kept *k, int seen, const struct stat *st)
+/*
+ * Of another user, or a link to a file of his, it is not what the program had; and two files that are
+ * one by now cannot both be put back.
+ */
+static int check_same(struct restore *rs, const struct kept *k, const struct stat *st)
 {
 	int r = 0;
 
+	for (size_t i = 0; i < rs->files->nr_kept; i++) {
+		const struct kept *other = &rs->files->kept[i];
+
+		if (other != k && other->fd >= 0 && other->st.st_ino == st->st_ino &&
+		    other->st.st_dev == st->st_dev)
+			r = ckpt_err_set(rs->err, -ESTALE, "%s and %s are one file now", k->mf->path,
+					 other->mf->path);
+	}
+	if (!r && st->st_nlink > 1 && st->st_ino != k->mf->ino)
+		r = ckpt_err_set(rs->err, -ESTALE, "%s is another file now, which has more names",
+				 k->mf->path);
+	if (r) {
+		ckpt_err_hint(rs->err, "remove it, and it is made anew");
+		return r;
+	}
 	if (st->st_uid != k->mf->uid) {
 		r = ckpt_err_set(rs->err, -ESTALE, "%s belongs to user %u now, not to %u", k->mf->path,
 				 st->st_uid, k->mf->uid);
 		ckpt_err_hint(rs->err, "change its owner back, or give the program another file with --fd");
-		return r;
 	}
+	return r;
+}
+
+/* There is one, @seen: found as it has to be, or to be written by restore_kept_commit(). */
+static int prepare_old(struct restore *rs, struct kept *k, int seen, const struct stat *st)
+{
+	int r = check_same(rs, k, st), same = 0;
+
+	if (r)
+		return r;
 	k->fd = restore_reopen(seen, O_RDWR);
 	if (k->fd < 0)
 		return ckpt_err_sys(rs->err, errno, "%s: open", k->mf->path);
 	if ((uint64_t)st->st_size == k->mf->size)
-		r = same_content(rs, k->mf, k->fd);
-	if (r)
-		return r < 0 ? r : 0;
-	k->differs = true;
-	return rs->opts->discard_newer ? 0 : make_backup(rs, k, k->fd, st);
+		same = same_content(rs, k->mf, k->fd);
+	if (same < 0)
+		return same;
+	k->differs = !same;
+	if (k->differs && !rs->opts->discard_newer)
+		r = make_backup(rs, k, k->fd, st);
+	/* The program's own copies of pages, and locked memory, need it as long as it was. */
+	if (!r && (uint64_t)st->st_size < k->mf->size) {
+		k->was_short = st->st_size;
+		k->lengthened = !ftruncate(k->fd, (off_t)k->mf->size);
+		if (!k->lengthened)
+			r = ckpt_err_sys(rs->err, errno, "%s: make it as long as it was", k->mf->path);
+	}
+	if (!r && fstat(k->fd, &k->st) < 0)
+		r = ckpt_err_sys(rs->err, errno, "%s", k->mf->path);
+	return r;
 }
 
 static int prepare_new(struct restore *rs, struct kept *k)
@@ -471,14 +529,21 @@ int restore_kept_open(struct restore *rs, const char *thing, const struct meta_f
 	return fd < 0 ? ckpt_err_sys(rs->err, errno, "%s: open %s", thing, mf->path) : fd;
 }
 
-/* The file @path stands beside is put back, or was found as it is to be. */
-static bool has_base(const struct restore *rs, const char *path)
+/* One that was not open, and the file it stands beside is put back, or was found as it is to be. */
+static bool is_beside(const struct restore *rs, const char *path)
 {
+	static const char * const ends[] = { "-journal", "-wal", "-shm" };
+
+	for (size_t i = 0; i < rs->m->nr_fds; i++)
+		if (rs->m->fds[i].path && !strcmp(rs->m->fds[i].path, path))
+			return false;
 	for (size_t i = 0; i < rs->files->nr_kept; i++) {
 		const char *base = rs->files->kept[i].mf->path;
+		size_t len = strlen(base);
 
-		if (!strncmp(path, base, strlen(base)) && path[strlen(base)] == '-')
-			return true;
+		for (size_t e = 0; e < sizeof(ends) / sizeof(*ends); e++)
+			if (!strncmp(path, base, len) && !strcmp(path + len, ends[e]))
+				return true;
 	}
 	return false;
 }
@@ -490,7 +555,7 @@ int restore_kept_open_beside(struct restore *rs)
 		struct kept *k;
 		int r;
 
-		if ((mf->change != META_KEPT && mf->change != META_ABSENT) || !has_base(rs, mf->path))
+		if ((mf->change != META_KEPT && mf->change != META_ABSENT) || !is_beside(rs, mf->path))
 			continue;
 		k = get(rs, mf);
 		if (k->dir >= 0)
@@ -504,29 +569,62 @@ int restore_kept_open_beside(struct restore *rs)
 
 /* ------------------------------------------------------------------------------- the last step */
 
+/* Never over anything.  NFS and others have no such rename. */
+static int rename_to_free(int dir, const char *from, const char *to)
+{
+	int r = renameat2(dir, from, dir, to, RENAME_NOREPLACE);
+
+	if (r < 0 && (errno == EINVAL || errno == ENOSYS)) {
+		r = linkat(dir, from, dir, to, 0);
+		if (!r)
+			r = unlinkat(dir, from, 0);
+	}
+	return r;
+}
+
 static int put_aside(struct restore *rs, struct kept *k)
 {
-	char name[NAME_MAX + 1] = "";
 	int r = -1;
 
-	if (rs->opts->discard_newer) {
-		r = unlinkat(k->dir, k->name, 0);
-	} else {
-		for (unsigned int i = 1; r < 0 && i < NAMES_MAX; i++) {
-			snprintf(name, sizeof(name), "%.200s.newer.%u", k->name, i);
-			r = renameat2(k->dir, k->name, k->dir, name, RENAME_NOREPLACE);
-			if (r < 0 && errno != EEXIST)
-				break;
-		}
+	for (unsigned int i = 1; r < 0 && i < NAMES_MAX; i++) {
+		snprintf(k->made, sizeof(k->made), "%.200s.newer.%u", k->name, i);
+		r = rename_to_free(k->dir, k->name, k->made);
+		if (r < 0 && errno != EEXIST)
+			break;
 	}
-	if (r < 0 && errno == ENOENT)
+	if (!r)
 		return 0;
-	if (r < 0)
-		return ckpt_err_sys(rs->err, errno, "%s: came after the snapshot, and cannot be put aside",
-				    k->mf->path);
+	k->made[0] = 0;
+	return errno == ENOENT ? 0 : ckpt_err_sys(rs->err, errno, "%s: came after the snapshot, and cannot "
+						  "be put aside", k->mf->path);
+}
+
+/* All has succeeded: no more way back for what was put aside. */
+static void leave_aside(struct restore *rs, struct kept *k)
+{
+	if (!k->made[0])
+		return;
+	if (rs->opts->discard_newer)
+		unlinkat(k->dir, k->made, 0);
 	if (rs->opts->put_back)
-		rs->opts->put_back(k->mf->path, name[0] ? name : NULL, false, rs->opts->arg);
-	return 0;
+		rs->opts->put_back(k->mf->path, rs->opts->discard_newer ? NULL : k->made, false,
+				   rs->opts->arg);
+	k->made[0] = 0;
+}
+
+/* Nobody else has written to it since it was compared and copied. */
+static int check_untouched(struct restore *rs, const struct kept *k)
+{
+	struct stat st;
+
+	if (fstat(k->fd, &st) < 0)
+		return ckpt_err_sys(rs->err, errno, "%s", k->mf->path);
+	if (st.st_size == k->st.st_size && ckpt_mtime_ns(&st) == ckpt_mtime_ns(&k->st) &&
+	    st.st_ctim.tv_sec == k->st.st_ctim.tv_sec && st.st_ctim.tv_nsec == k->st.st_ctim.tv_nsec)
+		return 0;
+	ckpt_err_set(rs->err, -ESTALE, "%s was changed while it was being restored", k->mf->path);
+	ckpt_err_hint(rs->err, "see that nobody else writes to it, and try again");
+	return -ESTALE;
 }
 
 static int put_back(struct restore *rs, struct kept *k)
@@ -535,11 +633,12 @@ static int put_back(struct restore *rs, struct kept *k)
 	int r = 0;
 
 	if (k->is_new) {
-		if (renameat2(k->dir, k->made, k->dir, k->name, RENAME_NOREPLACE) < 0)
+		if (rename_to_free(k->dir, k->made, k->name) < 0)
 			r = ckpt_err_sys(rs->err, errno, "%s: make it again", k->mf->path);
 	} else {
 		strcpy(backup, k->made);
 		k->made[0] = 0;		/* from now on it is needed */
+		k->lengthened = false;
 		r = fill(rs, k);
 		if (r && backup[0])
 			ckpt_err_hint(rs->err, "what it held before this restore is in %s", backup);
@@ -563,20 +662,43 @@ static void sync_place(const struct kept *k)
 	close(fd);
 }
 
+/*
+ * Before time begins to count for the program: this may take a while.  What fails after it leaves a
+ * process that never ran, and files that can be put back again.
+ */
 int restore_kept_commit(struct restore *rs)
 {
 	struct restore_files *fs = rs->files;
 	int r = 0;
 
 	for (size_t i = 0; !r && i < fs->nr_kept; i++)
+		if (fs->kept[i].mf->change == META_KEPT && !fs->kept[i].is_new)
+			r = check_untouched(rs, &fs->kept[i]);
+	for (size_t i = 0; !r && i < fs->nr_kept; i++)
 		if (fs->kept[i].mf->change == META_ABSENT)
 			r = put_aside(rs, &fs->kept[i]);
 	for (size_t i = 0; !r && i < fs->nr_kept; i++)
 		if (fs->kept[i].differs || fs->kept[i].is_new)
 			r = put_back(rs, &fs->kept[i]);
-	for (size_t i = 0; !r && i < fs->nr_kept; i++)
+	for (size_t i = 0; !r && i < fs->nr_kept; i++) {
+		if (fs->kept[i].mf->change == META_ABSENT)
+			leave_aside(rs, &fs->kept[i]);
 		sync_place(&fs->kept[i]);
+	}
 	return r;
+}
+
+/* What was not needed goes, what was put aside comes back. */
+static void undo(struct kept *k)
+{
+	if (k->lengthened && ftruncate(k->fd, k->was_short))
+		return;		/* then it has zeros at its end */
+	if (!k->made[0])
+		return;
+	if (k->mf->change == META_ABSENT)
+		rename_to_free(k->dir, k->made, k->name);
+	else
+		unlinkat(k->dir, k->made, 0);
 }
 
 void restore_kept_close(struct restore *rs)
@@ -586,8 +708,7 @@ void restore_kept_close(struct restore *rs)
 	for (size_t i = 0; fs->kept && i < fs->nr_kept; i++) {
 		struct kept *k = &fs->kept[i];
 
-		if (k->made[0])
-			unlinkat(k->dir, k->made, 0);
+		undo(k);
 		if (k->fd >= 0)
 			close(k->fd);
 		if (k->dir >= 0)

@@ -28,12 +28,14 @@
 /* Those that can be had later, and would stand in the way of writing content. */
 #define FOR_LATER	(O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)
 
-/* Where to look for @path; a new string. */
-char *restore_map_path(const struct restore *rs, const char *path)
+/* Where to look for @path; a new string.  @ret_given: how much of it the user gave; may be NULL. */
+char *restore_map_path(const struct restore *rs, const char *path, size_t *ret_given)
 {
 	const struct ckpt_restore_opts *o = rs->opts;
 	char *mapped;
 
+	if (ret_given)
+		*ret_given = 0;
 	for (size_t i = 0; i < o->nr_paths; i++) {
 		size_t len = strlen(o->paths[i].from);
 
@@ -43,6 +45,8 @@ char *restore_map_path(const struct restore *rs, const char *path)
 			continue;
 		if (asprintf(&mapped, "%s%s", o->paths[i].to, path + len) < 0)
 			return NULL;
+		if (ret_given)
+			*ret_given = strlen(o->paths[i].to);
 		return mapped;
 	}
 	return strdup(path);
@@ -91,7 +95,7 @@ int restore_open(struct restore *rs, int root, const char *thing, const char *pa
 
 	if (!path)
 		return ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: has no path", thing);
-	mapped = restore_map_path(rs, path);
+	mapped = restore_map_path(rs, path, NULL);
 	if (!mapped)
 		return ckpt_err_set(rs->err, -ENOMEM, "no memory");
 	if (S_ISDIR(id->mode))
@@ -189,7 +193,7 @@ int restore_reopen(int fd, int flags)
 static int make_nameless(struct restore *rs, int root, const char *path, int flags, mode_t mode)
 {
 	const bool deleted = !(flags & RESTORE_TMPFILE);
-	char *mapped = restore_map_path(rs, path ? path : "/tmp/x");
+	char *mapped = restore_map_path(rs, path ? path : "/tmp/x", NULL);
 	char *slash;
 	int fd = -1;
 

@@ -129,7 +129,7 @@ struct opened {
 	struct stat st;
 };
 
-char *restore_map_path(const struct restore *rs, const char *path);
+char *restore_map_path(const struct restore *rs, const char *path, size_t *ret_given);
 int restore_open(struct restore *rs, int root, const char *thing, const char *path,
 		 const struct ckpt_file_id *id, int flags, struct opened *ret);
 int restore_same_file(struct restore *rs, const char *thing, const char *path,
@@ -142,6 +142,7 @@ int restore_reopen(int fd, int flags);
 
 /* restore-files.c */
 int restore_files_open(struct restore *rs);
+int restore_kept_commit(struct restore *rs);		/* restore-kept.c: files changed in place */
 void restore_files_close(struct restore *rs);		/* our copies; what was done stays */
 /* In the child, only system calls; @report is moved too.  0, or -errno and what it was about. */
 int restore_files_adopt(struct restore *rs, int *report, const char **ret_what);

@@ -139,6 +139,7 @@ static int rebuild(struct restore *rs)
 		restore_sigpending,
 		restore_limits,
 		restore_trap_action,
+		restore_kept_commit,	/* which can be done again, */
 		restore_calls,		/* and time begins to count for it */
 		restore_timers_arm,
 		restore_mm_leave,

@@ -23,12 +23,16 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "judge.h"
@@ -59,14 +63,50 @@ static bool seems_in_place(int dir, const char *number, const struct stat *st)
 	       (flags & O_ACCMODE) != O_RDONLY && !(flags & (O_APPEND | O_PATH)) && pos != st->st_size;
 }
 
-static void flush(int dir, const char *number)
+static void flush(int dir, const char *name)
 {
-	int fd = openat(dir, number, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0)
 		return;
 	fdatasync(fd);		/* what fails is told by the barrier */
 	close(fd);
+}
+
+/* Whether the /proc link @name leads to a file that has a name; what is dirty of it is written then. */
+static bool look_at(int dir, const char *name, enum snap_keep keep)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, 0) || !S_ISREG(st.st_mode) || !st.st_nlink)
+		return false;
+	if (keep != SNAP_KEEP_COPY)
+		flush(dir, name);
+	return true;
+}
+
+/* Files it has mapped shared and writable, also those it has no descriptor of. */
+static bool look_at_maps(pid_t pid, enum snap_keep keep)
+{
+	unsigned long long start, end, inode;
+	char path[80], perms[8], *line = NULL;
+	bool found = false;
+	size_t room = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	f = fopen(path, "re");
+	while (f && getline(&line, &room, f) > 0) {
+		if (sscanf(line, "%llx-%llx %7s %*s %*s %llu", &start, &end, perms, &inode) != 4 ||
+		    perms[3] != 's' || perms[1] != 'w' || !inode)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", pid, start, end);
+		found |= look_at(AT_FDCWD, path, keep);
+	}
+	free(line);
+	if (f)
+		fclose(f);
+	return found;
 }
 
 bool snap_kept_expected(pid_t pid, enum snap_keep keep)
@@ -81,16 +121,12 @@ bool snap_kept_expected(pid_t pid, enum snap_keep keep)
 	while (dir && (de = readdir(dir))) {
 		struct stat st;
 
-		if (fstatat(dirfd(dir), de->d_name, &st, 0) || !S_ISREG(st.st_mode) || !st.st_nlink ||
-		    !seems_in_place(dirfd(dir), de->d_name, &st))
-			continue;
-		found = true;
-		if (keep != SNAP_KEEP_COPY)
-			flush(dirfd(dir), de->d_name);
+		if (!fstatat(dirfd(dir), de->d_name, &st, 0) && seems_in_place(dirfd(dir), de->d_name, &st))
+			found |= look_at(dirfd(dir), de->d_name, keep);
 	}
 	if (dir)
 		closedir(dir);
-	return found;
+	return look_at_maps(pid, keep) || found;
 }
 
 bool snap_kept_wanted(const struct ckpt_model *model)
@@ -149,13 +185,30 @@ static int clone_file(const struct source *src)
 	return ret ? ret : fd;
 }
 
+/* A FUSE server is asked where data is before it has been told of what is dirty (fs/fuse/file.c). */
+static bool knows_holes(int fd)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && fs.f_type != FUSE_SUPER_MAGIC;
+}
+
 /* -E2BIG: more than there is room for. */
 static int copy_data(struct keeper *k, const struct source *src, char *to)
 {
 	uint64_t begin = 0, end = 0, size = src->st.st_size;
+	const bool holes = knows_holes(src->fd);
 	int ret;
 
-	while ((ret = util_next_data(src->fd, size, end, &begin, &end)) > 0) {
+	for (;;) {
+		if (holes) {
+			ret = util_next_data(src->fd, size, end, &begin, &end);
+		} else {
+			ret = end < size;
+			end = size;
+		}
+		if (ret <= 0)
+			return ret;
 		if (end - begin > k->room)
 			return -E2BIG;
 		ret = util_pread_full(src->fd, to + begin, end - begin, begin);
@@ -164,7 +217,6 @@ static int copy_data(struct keeper *k, const struct source *src, char *to)
 		k->room -= end - begin;
 		k->files->copied_bytes += end - begin;
 	}
-	return ret;
 }
 
 /* A copy in memory, holes and all.  Its descriptor or -errno. */
@@ -192,12 +244,12 @@ static int copy_file(struct keeper *k, const struct source *src)
 	return ret ? ret : fd;
 }
 
-/* What keeps a file system from cloning, and nothing else. */
+/* What keeps a file system from cloning, but not from copying. */
 static bool cannot_clone(int code)
 {
 	return code == -EOPNOTSUPP || code == -ENOTTY || code == -EINVAL || code == -EXDEV ||
 	       code == -ENOSYS || code == -EISDIR || code == -EROFS || code == -EACCES ||
-	       code == -EPERM || code == -ETXTBSY;
+	       code == -EPERM || code == -ETXTBSY || code == -ENOSPC || code == -EDQUOT;
 }
 
 static int take_content(struct keeper *k, const struct source *src, struct snap_kept *kept)
@@ -262,12 +314,8 @@ static int keep_open(struct keeper *k, const char *thing, int64_t number, const 
 	for (size_t i = 0; i < k->files->nr_kept; i++) {
 		const struct snap_kept *have = snap_kept_at(k->files, i);
 
-		if (have->dev != id->dev || have->ino != id->ino)
-			continue;
-		if (strcmp(have->meta.path, path))
-			judge_refuse(k->j, thing, number, path, "use snap --kill",
-				     "is changed in place, and is %s too", have->meta.path);
-		return 0;
+		if (have->dev == id->dev && have->ino == id->ino)
+			return 0;
 	}
 	if (!judge_named(k->j, thing, number, path, id, link))
 		return 0;
@@ -281,6 +329,33 @@ static int keep_open(struct keeper *k, const char *thing, int64_t number, const 
 		ret = keep(k, &src, id);
 	close(src.fd);
 	return ret;
+}
+
+/* One that is open by another name too would be put back by one of them. */
+static void check_name(struct keeper *k, const char *thing, int64_t number, const char *path,
+		       const struct ckpt_file_id *id)
+{
+	for (size_t i = 0; path && i < k->files->nr_kept; i++) {
+		const struct snap_kept *have = snap_kept_at(k->files, i);
+
+		if (have->ino == id->ino && have->dev == id->dev && strcmp(have->meta.path, path))
+			judge_refuse(k->j, thing, number, path, "use snap --kill",
+				     "is %s too, which is changed in place", have->meta.path);
+	}
+}
+
+static void check_names(struct keeper *k)
+{
+	const struct ckpt_model *m = k->model;
+
+	for (size_t i = 0; i < m->nr_fds; i++)
+		if (m->fds[i].rec.kind == CKPT_FDK_REG && !m->fds[i].rec.path_flags)
+			check_name(k, "fd", m->fds[i].rec.fd, m->fds[i].path, &m->fds[i].rec.id);
+	for (size_t i = 0; i < m->nr_vmas; i++)
+		if (S_ISREG(m->vmas[i].rec.id.mode) && !m->vmas[i].rec.path_flags &&
+		    !(m->vmas[i].rec.flags & (CKPT_VMA_ANON | CKPT_VMA_SHMEM)))
+			check_name(k, "mapping", m->vmas[i].rec.start, m->vmas[i].path,
+				   &m->vmas[i].rec.id);
 }
 
 static int keep_all_open(struct keeper *k)
@@ -306,6 +381,8 @@ static int keep_all_open(struct keeper *k)
 			 (uint64_t)v->start, (uint64_t)v->end);
 		ret = keep_open(k, "mapping", v->start, m->vmas[i].path, &v->id, link);
 	}
+	if (!ret)
+		check_names(k);
 	return ret;
 }
 
@@ -317,28 +394,51 @@ static bool is_open(const struct ckpt_model *model, const char *path)
 		if (model->fds[i].rec.kind == CKPT_FDK_REG && !model->fds[i].rec.path_flags &&
 		    model->fds[i].path && !strcmp(model->fds[i].path, path))
 			return true;
+	for (size_t i = 0; i < model->nr_vmas; i++)
+		if (judge_writes_file(&model->vmas[i].rec) && model->vmas[i].path &&
+		    !strcmp(model->vmas[i].path, path))
+			return true;
 	return false;
 }
 
-static int keep_beside(struct keeper *k, const char *path)
+/* Looked at before it is opened, and by no link on the way: others may write to that directory. */
+static int look_beside(const char *path)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS,
+	};
+
+	return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+}
+
+/* What is no file, or another user's, is not the program's journal. */
+static int keep_beside(struct keeper *k, const char *path, uint32_t uid)
 {
 	struct source src = { .thing = "file", .number = -1, .path = path };
 	const struct meta_file absent = { .change = META_ABSENT };
-	int ret;
+	int seen, ret = 0;
+	char link[40];
 
 	if (is_open(k->model, path))
 		return 0;	/* has been looked at, or grows */
-	src.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
-	if (src.fd < 0)
+	seen = look_beside(path);
+	if (seen < 0 && (errno == ENAMETOOLONG || errno == ELOOP))
+		return 0;
+	if (seen < 0)
 		return errno == ENOENT ? (add(k, path, &absent) ? 0 : -ENOMEM) :
 		       ckpt_err_sys(k->err, errno, "%s: content cannot be kept", path);
-	if (fstat(src.fd, &src.st))
+	src.fd = -1;
+	if (fstat(seen, &src.st)) {
 		ret = ckpt_err_sys(k->err, errno, "%s", path);
-	else if (!S_ISREG(src.st.st_mode))
-		ret = 0;
-	else
-		ret = keep(k, &src, NULL);
-	close(src.fd);
+	} else if (S_ISREG(src.st.st_mode) && src.st.st_uid == uid) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", seen);
+		src.fd = open(link, O_RDONLY | O_CLOEXEC);
+		ret = src.fd < 0 ? ckpt_err_sys(k->err, errno, "%s: content cannot be kept", path) :
+			keep(k, &src, NULL);
+	}
+	if (src.fd >= 0)
+		close(src.fd);
+	close(seen);
 	return ret;
 }
 
@@ -354,7 +454,7 @@ static int keep_all_beside(struct keeper *k)
 
 			if (asprintf(&path, "%s%s", snap_kept_at(k->files, i)->meta.path, ends[e]) < 0)
 				return ckpt_err_sys(k->err, ENOMEM, "list of files");
-			ret = keep_beside(k, path);
+			ret = keep_beside(k, path, snap_kept_at(k->files, i)->meta.uid);
 			free(path);
 		}
 	}
@@ -424,10 +524,14 @@ static int write_content(const struct snap_kept *kept, uint32_t page_size, char 
 		for (; at < end; at += BATCH) {
 			ret = write_batch(kept, at, end - at < BATCH ? end : at + BATCH, page_size, buf,
 					  job->writer, err);
-			if (!ret && job->progress && job->progress(0, 0, job->arg))
-				ret = ckpt_err_sys(err, EINTR, "%s: given up", kept->meta.path);
 			if (ret)
 				return ret;
+			if (kept->cloned)	/* another inode: the program's own cache stays */
+				posix_fadvise(kept->fd, at, BATCH, POSIX_FADV_DONTNEED);
+			if (job->progress)
+				ret = job->progress(0, 0, job->arg);
+			if (ret)
+				return ckpt_err_sys(err, ret, "%s: given up", kept->meta.path);
 		}
 		at = end;
 	}
