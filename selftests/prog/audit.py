@@ -85,7 +85,7 @@ def in_the_way(t):
 def at_once(t):
     with t.fact("lines_of_many_at_once_are_whole"):
         store = ct.workdir("store")
-        each = ct.full(200, 30)
+        each = ct.full(200, 10)
         cmd = "for i in $(seq %d); do %s gc -q -o %s || exit 1; done" % (each, ct.CKPTCTL, store)
         writers = [subprocess.Popen(["bash", "-c", cmd]) for _ in range(4)]
         if any([w.wait() for w in writers]):

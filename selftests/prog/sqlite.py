@@ -119,10 +119,10 @@ def main(t):
     ct.both_ways(t, job, restored=0, running=0, kill=ct.full(5, 2))
     if job.want:
         left_running(t, job, ct.full(5, 2))
-        ran_on_here(t, job, ct.full(10, 2))
+        ran_on_here(t, job, ct.full(3, 1))
         for kind, clones in (("ext4", False), ("xfs", True), ("btrfs", True)):
             if ct.FULL or kind == "xfs":
-                ran_on_disk(t, job, kind, clones, ct.full(10, 1))
+                ran_on_disk(t, job, kind, clones, ct.full(3, 1))
 
 
 ct.run(main)
