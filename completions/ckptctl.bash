@@ -40,7 +40,7 @@ _ckptctl() {
 	-o | --store)
 		COMPREPLY=($(compgen -d -- "$cur"))
 		return ;;
-	-n | --name | --timeout | --bwlimit | --files-limit | -k | --keep | --fd | --remap)
+	-n | --name | --timeout | --bwlimit | --files-limit | -k | --keep | --keep-for | --fd | --remap)
 		return ;;
 	esac
 	case $verb:$cur in
@@ -48,7 +48,7 @@ _ckptctl() {
 	snap:*) COMPREPLY=($(compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$cur")) ;;
 	restore:-*) COMPREPLY=($(compgen -W "--detach --discard-newer --fd --remap $common" -- "$cur")) ;;
 	verify:-* | rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;
-	gc:-*) COMPREPLY=($(compgen -W "--keep $common" -- "$cur")) ;;
+	gc:-*) COMPREPLY=($(compgen -W "--keep --keep-for --no-compact $common" -- "$cur")) ;;
 	compact:-*) COMPREPLY=($(compgen -W "--compress $common" -- "$cur")) ;;
 	export:-*) COMPREPLY=($(compgen -W "--core $common" -- "$cur")) ;;
 	*:-*) COMPREPLY=($(compgen -W "$common" -- "$cur")) ;;

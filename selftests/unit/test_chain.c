@@ -8,6 +8,7 @@
 
 #include "chain.h"
 #include "compact.h"
+#include "retain.h"
 #include "device.h"
 #include "diff.h"
 #include "stores.h"
@@ -604,6 +605,98 @@ static void a_compaction_that_fails_leaves_the_delta(void)
 	store_close(s);
 }
 
+/* ---- what is kept ---- */
+
+static struct retain_result retain(struct store *s, const struct retain_opts *o)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct retain_result r;
+
+	REQUIRE_OK(retain_run(s, o, &err, &r), err);
+	return r;
+}
+
+/* Generations @first to 9 are there, each with its memory. */
+static void check_from(struct store *s, uint64_t first, const struct memory *was)
+{
+	REQUIRE_EQ(list(s, "job")->count, 9 - first + 1);
+	for (uint64_t g = first; g <= 9; g++) {
+		REQUIRE_EQ(list(s, "job")->at[g - first].generation, g);
+		check_generation(s, g, &was[g]);
+	}
+}
+
+static struct store *nine_generations(struct memory *was)
+{
+	struct store *s;
+
+	enter_scratch();
+	s = open_store();
+	for (uint64_t g = 1; g <= 9; g++) {
+		put_next(s, g > 1 ? &was[g - 1] : NULL);
+		was[g] = now;
+		change(&now);
+	}
+	return s;
+}
+
+static void what_is_kept_needs_nothing_that_goes(void)
+{
+	struct memory *was = calloc(10, sizeof(*was));
+	struct store *s = nine_generations(was);
+	struct retain_result r;
+
+	r = retain(s, &(struct retain_opts){ .keep = 5, .no_fold = true });
+	REQUIRE(!r.folded && !r.removed.generations);
+	check_from(s, 1, was);
+	r = retain(s, &(struct retain_opts){ .keep = 5 });
+	REQUIRE(r.folded == 1 && r.removed.generations == 4);
+	r = retain(s, &(struct retain_opts){ .keep = 2, .name = "job" });
+	REQUIRE(r.folded == 1 && r.removed.generations == 3);
+	check_from(s, 8, was);
+	store_close(s);
+	free(was);
+}
+
+static void what_is_young_is_kept_and_three_however_old(void)
+{
+	struct memory *was = calloc(10, sizeof(*was));
+	struct store *s = nine_generations(was);
+	struct retain_result r;
+
+	r = retain(s, &(struct retain_opts){ .max_age_ns = 3600ull * 1000000000, .keep = 2 });
+	REQUIRE(!r.folded && !r.removed.generations);
+	r = retain(s, &(struct retain_opts){ .max_age_ns = 1, .keep = 6 });
+	REQUIRE(r.folded == 1 && r.removed.generations == 3);
+	check_from(s, 4, was);
+	r = retain(s, &(struct retain_opts){ .max_age_ns = 1 });
+	REQUIRE(r.folded == 1 && r.removed.generations == 3);
+	check_from(s, 7, was);
+	store_close(s);
+	free(was);
+}
+
+static void what_cannot_be_folded_keeps_what_it_is_built_on(void)
+{
+	struct retain_opts o = { .keep = 3 };
+	struct memory *was = calloc(10, sizeof(*was));
+	struct store *s = nine_generations(was);
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct retain_result r;
+	struct chain *c = open_chain(s, "job@7");
+
+	REQUIRE_EQ(chain_hold(c, s), 0);	/* a snapshot is built on it */
+	REQUIRE_EQ(retain_run(s, &o, &err, &r), -EBUSY);
+	REQUIRE(!r.folded && !r.removed.generations && err.text[0]);
+	check_from(s, 1, was);
+	chain_close(c);
+	o.progress = give_up;
+	REQUIRE_EQ(retain_run(s, &o, &err, &r), -EINTR);
+	check_from(s, 1, was);
+	store_close(s);
+	free(was);
+}
+
 /* ---- pages of one's own ---- */
 
 struct piece {
@@ -788,6 +881,10 @@ static const struct tap_test tests[] = {
 	{ "a_chain_that_is_too_long_is_refused", a_chain_that_is_too_long_is_refused },
 	{ "what_is_built_on_is_not_removed", what_is_built_on_is_not_removed },
 	{ "what_was_folded_is_needed_no_more", what_was_folded_is_needed_no_more },
+	{ "what_is_kept_needs_nothing_that_goes", what_is_kept_needs_nothing_that_goes },
+	{ "what_is_young_is_kept_and_three_however_old", what_is_young_is_kept_and_three_however_old },
+	{ "what_cannot_be_folded_keeps_what_it_is_built_on",
+	  what_cannot_be_folded_keeps_what_it_is_built_on },
 	{ "a_compaction_that_fails_leaves_the_delta", a_compaction_that_fails_leaves_the_delta },
 	{ "a_parent_that_lacks_the_address_space_is_no_parent",
 	  a_parent_that_lacks_the_address_space_is_no_parent },

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* gc.c - ckptctl gc: remove what interrupted snapshots left, and old generations. */
+#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "ctl.h"
-#include "store.h"
+#include "retain.h"
+
+enum { OPT_KEEP_FOR = CTL_LONG, OPT_NO_COMPACT };
 
 static const struct ctl_opt opts[] = {
 	{ 'k', "keep", "N", "keep the N newest generations of each job, remove older ones" },
+	{ OPT_KEEP_FOR, "keep-for", "TIME", "keep what is not older, and 3 in any case (12h, 7d)" },
+	{ OPT_NO_COMPACT, "no-compact", NULL, "keep what the kept ones are built on, fold nothing" },
 	{ }
 };
 
@@ -19,6 +25,8 @@ static void human(const struct ctl *ctl, json_t *o)
 	printf("removed %u generation(s) and %u left-over file(s), %s\n",
 	       (unsigned int)out_get(o, "generations"), (unsigned int)out_get(o, "temporaries"),
 	       out_size(out_get(o, "bytes"), size));
+	if (out_get(o, "folded"))
+		printf("folded %u generation(s) into full ones\n", (unsigned int)out_get(o, "folded"));
 	if (out_get(o, "held"))
 		printf("%skept %u generation(s) because a newer one cannot be read%s\n", out_yellow(),
 		       (unsigned int)out_get(o, "held"), out_plain());
@@ -27,35 +35,86 @@ static void human(const struct ctl *ctl, json_t *o)
 		       out_yellow(), (unsigned int)out_get(o, "unreadable"), out_plain());
 }
 
+static json_t *report(const struct retain_result *r)
+{
+	return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I}", "ok", 1,
+			 "generations", (json_int_t)r->removed.generations,
+			 "temporaries", (json_int_t)r->removed.temporaries,
+			 "bytes", (json_int_t)r->removed.bytes, "held", (json_int_t)r->removed.held,
+			 "unreadable", (json_int_t)r->removed.unreadable,
+			 "folded", (json_int_t)r->folded);
+}
+
+static int clean(struct ctl *ctl, struct retain_opts *o)
+{
+	struct retain_result r;
+	struct store *store;
+	int ret, sig;
+
+	if (store_open(ctl->store, false, &ctl->err, &store))
+		return ctl_fail(ctl, NULL);
+	o->progress = progress_tell;
+	progress_begin(ctl, "gc");
+	ret = retain_run(store, o, &ctl->err, &r);
+	sig = progress_end();
+	store_close(store);
+	if (ret && sig && ret == -EINTR) {
+		ckpt_err_clear(&ctl->err);
+		ckpt_err_set(&ctl->err, EINTR, "interrupted: what was removed is gone, the rest is as it was");
+	}
+	return ret ? ctl_fail(ctl, NULL) : ctl_report(ctl, report(&r), human);
+}
+
+/* A number and s, m, h, d or w. */
+static bool parse_age(const char *text, uint64_t *ret_ns)
+{
+	static const struct {
+		char unit;
+		uint64_t seconds;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 } };
+	size_t n = strspn(text, "0123456789");
+	char digits[12];
+	int64_t value;
+
+	if (n >= sizeof(digits) || !text[n] || text[n + 1])
+		return false;
+	snprintf(digits, sizeof(digits), "%.*s", (int)n, text);
+	if (!ctl_number(digits, 1, 1000000000, &value))
+		return false;
+	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
+		if (units[i].unit == text[n] &&
+		    !__builtin_mul_overflow(value * units[i].seconds, 1000000000ull, ret_ns))
+			return true;
+	return false;
+}
+
 static int run(struct ctl *ctl, int argc, char **argv)
 {
-	struct store_removed r = { 0 };
-	struct store *store;
+	struct retain_opts o = { 0 };
 	const char *arg;
-	int64_t keep = 0;
-	int ret;
+	int64_t keep;
+	int id;
 
-	while (ctl_next(ctl, argc, argv, &arg) == 'k')
-		if (!ctl_number(arg, 1, INT_MAX, &keep))
+	while ((id = ctl_next(ctl, argc, argv, &arg))) {
+		if (id == 'k' && !ctl_number(arg, 1, INT_MAX, &keep))
 			return ctl_usage(ctl, "'%s' is no number of generations", arg);
+		if (id == OPT_KEEP_FOR && !parse_age(arg, &o.max_age_ns))
+			return ctl_usage(ctl, "'%s' is no time: 90s, 30m, 12h, 7d, 4w", arg);
+		if (id == 'k')
+			o.keep = keep;
+		else if (id == OPT_NO_COMPACT)
+			o.no_fold = true;
+	}
 	if (argc - optind > 1)
 		return ctl_usage(ctl, "one job at a time");
-	ret = store_open(ctl->store, false, &ctl->err, &store);
-	if (ret)
-		return ctl_fail(ctl, NULL);
-	ret = store_gc(store, argv[optind], keep, &ctl->err, &r);
-	store_close(store);
-	if (ret)
-		return ctl_fail(ctl, NULL);
-	return ctl_report(ctl, json_pack("{s:b,s:I,s:I,s:I,s:I,s:I}", "ok", 1,
-					 "generations", (json_int_t)r.generations,
-					 "temporaries", (json_int_t)r.temporaries,
-					 "bytes", (json_int_t)r.bytes,
-					 "held", (json_int_t)r.held,
-					 "unreadable", (json_int_t)r.unreadable), human);
+	o.name = argv[optind];
+	return clean(ctl, &o);
 }
 
 const struct verb verb_gc = {
 	.name = "gc", .args = "[OPTION]... [JOB]", .opts = opts, .run = run,
 	.summary = "Remove left-over files and old snapshots",
+	.about = "\nWithout --keep and --keep-for only what interrupted snapshots left is removed. The oldest\n"
+		 "snapshot that is kept becomes a full one, if it is of changes, so that those it is built on\n"
+		 "can go. A snapshot that another one needs is never removed.",
 };
