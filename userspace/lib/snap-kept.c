@@ -63,70 +63,81 @@ static bool seems_in_place(int dir, const char *number, const struct stat *st)
 	       (flags & O_ACCMODE) != O_RDONLY && !(flags & (O_APPEND | O_PATH)) && pos != st->st_size;
 }
 
-static void flush(int dir, const char *name)
+/*
+ * To the disk with it.  An error must not be passed over: told to us, it is not told to the barrier any
+ * more, which opens the file after it (lib/errseq.c).
+ */
+static int flush(int dir, const char *name, struct ckpt_err *err)
 {
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), ret = 0;
+	char path[256] = "?";
 
 	if (fd < 0)
-		return;
-	fdatasync(fd);		/* what fails is told by the barrier */
+		return 0;
+	if (fdatasync(fd) && errno != EINVAL && errno != EROFS) {
+		ret = -errno;
+		(void)!readlinkat(dir, name, path, sizeof(path) - 1);
+		ckpt_err_sys(err, ret, "%s cannot be synced to disk", path);
+		ckpt_err_hint(err, "see to that disk; the generation before this one stays the newest");
+	}
 	close(fd);
+	return ret;
 }
 
 /* Whether the /proc link @name leads to a file that has a name; what is dirty of it is written then. */
-static bool look_at(int dir, const char *name, enum snap_keep keep)
+static int look_at(int dir, const char *name, enum snap_keep keep, struct ckpt_err *err, bool *found)
 {
 	struct stat st;
 
 	if (fstatat(dir, name, &st, 0) || !S_ISREG(st.st_mode) || !st.st_nlink)
-		return false;
-	if (keep != SNAP_KEEP_COPY)
-		flush(dir, name);
-	return true;
+		return 0;
+	*found = true;
+	return keep == SNAP_KEEP_COPY ? 0 : flush(dir, name, err);
 }
 
 /* Files it has mapped shared and writable, also those it has no descriptor of. */
-static bool look_at_maps(pid_t pid, enum snap_keep keep)
+static int look_at_maps(pid_t pid, enum snap_keep keep, struct ckpt_err *err, bool *found)
 {
 	unsigned long long start, end, inode;
 	char path[80], perms[8], *line = NULL;
-	bool found = false;
 	size_t room = 0;
+	int ret = 0;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	f = fopen(path, "re");
-	while (f && getline(&line, &room, f) > 0) {
+	while (!ret && f && getline(&line, &room, f) > 0) {
 		if (sscanf(line, "%llx-%llx %7s %*s %*s %llu", &start, &end, perms, &inode) != 4 ||
 		    perms[3] != 's' || perms[1] != 'w' || !inode)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", pid, start, end);
-		found |= look_at(AT_FDCWD, path, keep);
+		ret = look_at(AT_FDCWD, path, keep, err, found);
 	}
 	free(line);
 	if (f)
 		fclose(f);
-	return found;
+	return ret;
 }
 
-bool snap_kept_expected(pid_t pid, enum snap_keep keep)
+int snap_kept_expected(pid_t pid, enum snap_keep keep, struct ckpt_err *err, bool *ret_found)
 {
 	struct dirent *de;
-	bool found = false;
 	char path[32];
+	int ret = 0;
 	DIR *dir;
 
+	*ret_found = false;
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	dir = opendir(path);
-	while (dir && (de = readdir(dir))) {
+	while (!ret && dir && (de = readdir(dir))) {
 		struct stat st;
 
 		if (!fstatat(dirfd(dir), de->d_name, &st, 0) && seems_in_place(dirfd(dir), de->d_name, &st))
-			found |= look_at(dirfd(dir), de->d_name, keep);
+			ret = look_at(dirfd(dir), de->d_name, keep, err, ret_found);
 	}
 	if (dir)
 		closedir(dir);
-	return look_at_maps(pid, keep) || found;
+	return ret ? ret : look_at_maps(pid, keep, err, ret_found);
 }
 
 bool snap_kept_wanted(const struct ckpt_model *model)

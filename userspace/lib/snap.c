@@ -293,12 +293,14 @@ static int copy_files(struct snap *s)
 }
 
 /* Whether something has to be done while the process stands still. */
-static bool session_expected(struct snap *s)
+static int session_expected(struct snap *s, bool *ret_session)
 {
-	bool kept = keeps(s) && snap_kept_expected(s->target.pid, s->opts->keep);
+	bool kept = false;
+	int ret = keeps(s) ? snap_kept_expected(s->target.pid, s->opts->keep, s->err, &kept) : 0;
 
-	return kept || s->opts->kill || s->opts->barrier == SNAP_BARRIER_STRICT ||
-	       snap_files_expected(s->target.pid);
+	*ret_session = kept || s->opts->kill || s->opts->barrier == SNAP_BARRIER_STRICT ||
+		       snap_files_expected(s->target.pid);
+	return ret;
 }
 
 /* The module tells a failed sync by descriptor or address; people know files by name. */
@@ -348,9 +350,11 @@ static int in_the_pause(struct snap *s)
 /* Ends with a snapshot and its model; frozen only if the process is to be killed. */
 static int capture(struct snap *s)
 {
-	bool session = session_expected(s);
-	int ret;
+	bool session;
+	int ret = session_expected(s, &session);
 
+	if (ret)
+		return ret;
 	if (!session) {
 		ret = capture_at_once(s);
 		if (!ret)

@@ -190,10 +190,10 @@ static inline struct snap_kept *snap_kept_at(const struct snap_files *files, siz
 }
 
 /*
- * Whether it seems to change a file in place, without asking the module; what is dirty of such files is
- * on its way to the disk then.
+ * Whether it seems to change a file in place, without asking the module; what was dirty of such files is
+ * on the disk then, or why it is not is the error.
  */
-bool snap_kept_expected(pid_t pid, enum snap_keep keep);
+int snap_kept_expected(pid_t pid, enum snap_keep keep, struct ckpt_err *err, bool *ret_found);
 
 /* Whether it does. */
 bool snap_kept_wanted(const struct ckpt_model *model);

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""ckptdisk: disks of the tests, files behind the device mapper. There is no udev in the VM, so names of
+devices come from devtmpfs.
+"""
+import os
+import subprocess
+
+import ckpttest as ct
+
+SECTOR = 512
+
+
+def call(*argv):
+    """What a command prints; it has to succeed."""
+    p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if p.returncode:
+        raise ct.Failed("%s: %r" % (" ".join(argv), p.stdout))
+    return p.stdout.decode().strip()
+
+
+def has_modules(*names):
+    return not subprocess.run(["modprobe", "-q", "-a", *names], check=False).returncode
+
+
+def loop(path, size):
+    """A device on a new file of that many bytes."""
+    with open(path, "wb") as f:
+        f.truncate(size)
+    return call("losetup", "--find", "--show", path)
+
+
+class Mapped:
+    """A mapped device on loop devices; table is what dmsetup is given, less start and length."""
+
+    def __init__(self, name, size, loops, table):
+        self.name, self.loops, self.sectors = name, loops, size // SECTOR
+        call("dmsetup", "create", name, "--noudevsync", "--noudevrules", "--table", self.line(table))
+        self.device = "/dev/" + call("dmsetup", "info", "-c", "--noheadings", "-o", "blkdevname", name)
+        self.mounted = None
+
+    def line(self, table):
+        return "0 %d %s" % (self.sectors, table)
+
+    def becomes(self, table, *options):
+        call("dmsetup", "load", self.name, "--table", self.line(table))
+        call("dmsetup", "suspend", "--noudevsync", *options, self.name)
+        call("dmsetup", "resume", "--noudevsync", self.name)
+
+    def linear(self):
+        return "linear %s 0" % self.loops[0]
+
+    def mount(self, at, *options):
+        if not os.path.isdir(at):
+            os.mkdir(at)
+        call("mount", *options, self.device, at)
+        self.mounted = at
+
+    def end(self):
+        if self.mounted:
+            call("umount", self.mounted)
+        call("dmsetup", "remove", "--noudevsync", self.name)
+        for device in self.loops:
+            call("losetup", "--detach", device)
