@@ -19,7 +19,7 @@ import ckpttest as ct
 MIB = 128
 PAGES = MIB * 256
 ROOM = 64 << 20
-RUNS = ct.full(100, 8)
+RUNS = ct.full(100, 4)
 
 
 class Writer:

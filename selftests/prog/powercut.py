@@ -24,7 +24,7 @@ NAME = "ckpt-powercut"
 DISK, LOG = 320 << 20, 1 << 30
 MAGIC = 0x6a736677736872                # drivers/md/dm-log-writes.c
 FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
-SNAPS = ct.full(60, 14)
+SNAPS = ct.full(60, 13)
 STEPS = "400000000"
 
 
@@ -211,7 +211,7 @@ def cuts(t, kind, times):
 
 
 def main(t):
-    cuts(t, "ext4", ct.full(200, 10))
+    cuts(t, "ext4", ct.full(200, 6))
     if ct.FULL:
         cuts(t, "xfs", 200)
 
