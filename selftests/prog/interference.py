@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import ckpttest as ct
 
-MIB = ct.full(512, 96)
+MIB = ct.full(512, 64)
 WINDOWS = 24 << 20      # write-behind.c: two windows, and the one that is being written
 NOISE = "import os, time; b = os.urandom(%d << 20); print('ready', flush=True); time.sleep(1000)" % MIB
 

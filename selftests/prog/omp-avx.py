@@ -10,7 +10,7 @@ import ckpttest as ct
 
 
 def main(t):
-    steps = ct.full(200, 20)
+    steps = ct.full(200, 15)
     # waiting threads sleep instead of spinning: there are sixteen of them on two processors
     ct.both_ways(t, ct.Job("omp_avx", lambda _: [ct.prog("omp_avx"), str(steps)], started=b"ready\n",
                            env={"OMP_WAIT_POLICY": "passive"}))

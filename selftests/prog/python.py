@@ -10,7 +10,7 @@ import ckpttest as ct
 
 
 def main(t):
-    size, steps = ct.full((200, 20000), (20, 2500))
+    size, steps = ct.full((200, 20000), (20, 1900))
 
     def prepare(_):
         return [ct.PYTHON, ct.script("hashchain.py"), str(size), str(steps)]

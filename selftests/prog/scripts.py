@@ -11,7 +11,7 @@ import ckpttest as ct
 
 
 def main(t):
-    steps = str(ct.full(300000, 40000))
+    steps = str(ct.full(300000, 30000))
     programs = {
         "perl": ["/usr/bin/perl", ct.script("chain.pl"), steps],
         "gawk": ["/usr/bin/gawk", "-v", "steps=" + steps, "-f", ct.script("chain.awk")],

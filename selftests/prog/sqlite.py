@@ -14,7 +14,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import ckpttest as ct
 
-TRANSACTIONS = ct.full(200, 60)
+TRANSACTIONS = ct.full(200, 40)
 ROWS = ct.full(1000, 300)
 
 SETUP = """
