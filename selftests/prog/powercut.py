@@ -10,6 +10,7 @@ flushed before it is on the disk; of what was written since, any part may be, in
 system is mounted as it would be after the reboot.
 """
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -97,6 +98,7 @@ class Disk:
         self.base = open(os.path.join(where, "base"), "w+b")
         self.base.truncate(DISK)
         self.path, self.done = os.path.join(where, "disk"), 0
+        self.shares = itertools.cycle((0, 0.5, 1, 0.9))        # of those writes that are there
 
     def apply(self, e, to):
         if e.mark is not None or not e.count:
@@ -115,7 +117,7 @@ class Disk:
         self.done = max(self.done, flushed + 1)
         self.base.flush()
         disks.call("cp", "--sparse=always", self.base.name, self.path)
-        share, lost, loose = random.choice((0, 0.5, 0.9, 1)), 0, self.entries[self.done:at]
+        share, lost, loose = next(self.shares), 0, self.entries[self.done:at]
         with open(self.path, "r+b") as disk:
             for e in loose:
                 if e.flags & FUA or random.random() < share:
@@ -125,8 +127,11 @@ class Disk:
         return len(loose), lost
 
     def moments(self, n):
+        """Each right after a write that nobody has waited for: at least that one is under way."""
         begin = next(i for i, e in enumerate(self.entries) if e.mark == "begin")
-        return sorted(random.randrange(begin + 1, len(self.entries)) for _ in range(n))
+        loose = [i + 1 for i, e in enumerate(self.entries)
+                 if i > begin and e.count and not e.flags & (FLUSH | FUA | DISCARD | MARK)]
+        return sorted(random.choice(loose) for _ in range(n))
 
     def promised(self, at):
         """What has been reported by then and not been given up; and the newest that was reported."""
