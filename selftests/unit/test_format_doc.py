@@ -50,7 +50,7 @@ class Layout:
 
 def parse_tables(text):
     """The field tables, in the order of the page."""
-    names = ["header", "section_header", "section", "frame", "run", "footer", "trailer"]
+    names = ["header", "section_header", "section", "frame", "run", "footer", "source", "trailer"]
     tables, rows = [], None
     for line in text.splitlines():
         match = re.match(r"(\d+) +(\d+) +(\S+) +(\w+)( |$)", line)

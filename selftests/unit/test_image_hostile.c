@@ -315,6 +315,25 @@ static void the_runs_are_checked(void)
 	FORGED(NULL, f.runs[1].npages = 16; f.footer->zero_pages += 13);
 }
 
+/* STATE, of eleven bytes, becomes SOURCES of an image that shares. */
+static void forge_sources(struct forge *f)
+{
+	struct image_section_header_disk *head = (void *)(f->file.data + f->table[0].offset);
+
+	f->header->incompat = IMAGE_INCOMPAT_SHARED;
+	f->table[0].kind = head->kind = IMAGE_SOURCES;
+	f->table[0].owner = head->owner = 0;
+}
+
+static void the_sources_are_checked(void)
+{
+	FORGED("no sources", f.header->incompat = IMAGE_INCOMPAT_SHARED);
+	FORGED("sources: odd size", forge_sources(&f));
+	FORGED("run names no source", f.runs[0].kind = IMAGE_RUN_SHARED; f.footer->shared_pages = 2;
+	       f.footer->data_pages -= 2);
+	FORGED("totals do not match", f.footer->shared_pages = 1);
+}
+
 /* A terabyte of file that costs its maker nothing must not cost the reader memory. */
 static void a_sparse_file_does_not_eat_memory(void)
 {
@@ -460,6 +479,7 @@ LIMITED(the_section_table_is_checked)
 LIMITED(the_page_index_is_checked)
 LIMITED(the_frames_are_checked)
 LIMITED(the_runs_are_checked)
+LIMITED(the_sources_are_checked)
 LIMITED(a_sparse_file_does_not_eat_memory)
 LIMITED(a_state_of_two_gigabytes_is_not_loaded)
 LIMITED(random_forgeries_do_no_harm)
@@ -473,6 +493,7 @@ static const struct tap_test tests[] = {
 	TEST(the_page_index_is_checked),
 	TEST(the_frames_are_checked),
 	TEST(the_runs_are_checked),
+	TEST(the_sources_are_checked),
 	TEST(a_sparse_file_does_not_eat_memory),
 	TEST(a_state_of_two_gigabytes_is_not_loaded),
 	TEST(random_forgeries_do_no_harm),

@@ -10,7 +10,7 @@
 #include "snap.h"
 
 enum { OPT_KILL = CTL_LONG, OPT_FULL, OPT_DELTA, OPT_UNTRACKED, OPT_TIMEOUT, OPT_COMPRESS,
-	OPT_BWLIMIT, OPT_NO_READBACK, OPT_FILES, OPT_FILES_LIMIT, OPT_BARRIER, OPT_TREE };
+	OPT_BWLIMIT, OPT_NO_READBACK, OPT_FILES, OPT_FILES_LIMIT, OPT_BARRIER, OPT_DEDUP, OPT_TREE };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_KILL, "kill", NULL, "end the process at the snapshot, before it runs on" },
@@ -24,6 +24,7 @@ static const struct ctl_opt opts[] = {
 	{ OPT_BARRIER, "barrier", "WHEN", "sync its files: after the pause, strict (in it), none (after)" },
 	{ OPT_FILES, "files", "HOW", "keep files changed in place: auto, reflink, copy, truncate, none (auto)" },
 	{ OPT_FILES_LIMIT, "files-limit", "SIZE", "copy no more of them in the pause (64M)" },
+	{ OPT_DEDUP, "dedup", NULL, "do not write pages again that other images of the store have" },
 	{ OPT_NO_READBACK, "no-readback", NULL, "do not read the image back from the disk" },
 	{ OPT_TREE, "tree", NULL, "with its child processes: not supported yet" },
 	{ }
@@ -46,8 +47,8 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 
 	return json_pack("{s:b,s:s,s:o,s:i,s:o,s:b,s:I,s:I,s:I,"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
-			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
-			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:s,s:i,s:I},s:{s:i,s:i,s:I,s:I},s:I}",
+			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
+			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:s,s:i,s:I},s:{s:i,s:i,s:I,s:I},s:I,s:{s:b,s:o}}",
 			 "ok", 1, "ref", r->ref, "path", report_text(r->path), "pid", (int)o->pid,
 			 "comm", report_text(r->info.comm), "killed", o->kill,
 			 "size", I(r->info.file_size), "stream_ns", I(r->stream_ns),
@@ -63,6 +64,7 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "file_pages", I(r->pages.file_pages),
 			 "stored_bytes", I(r->pages.stored_bytes),
 			 "copied_pages", I(s->out_copied), "armed_pages", I(s->out_armed),
+			 "shared_pages", I(r->pages.shared_pages),
 			 "delta", "parent", r->parent, "why_full", report_text(r->why_full),
 			 "tracked", r->tracked, "unchanged_pages", I(s->out_parent),
 			 "dirty_pages", I(s->out_dirty), "uncovered_pages", I(s->out_uncovered),
@@ -70,7 +72,8 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "barrier", "mode", barriers[o->barrier], "files", (int)r->barrier_files, "ns", I(s->out_barrier_ns),
 			 "files", "kept", (int)r->kept_files, "cloned", (int)r->cloned_files,
 			 "copied_bytes", I(r->copied_bytes), "ns", I(r->kept_ns),
-			 "readback_ns", I(r->readback_ns));
+			 "readback_ns", I(r->readback_ns),
+			 "dedup", "wanted", o->dedup, "why_not", report_text(r->why_alone));
 }
 
 static void human(const struct ctl *ctl, json_t *o)
@@ -91,6 +94,12 @@ static void human(const struct ctl *ctl, json_t *o)
 	printf("  memory  %s of data, read and stored in %s\n",
 	       out_size(out_get(mem, "data_pages") * out_get(mem, "page_size"), a),
 	       out_time(out_get(o, "stream_ns"), b));
+	if (out_get(mem, "shared_pages"))
+		printf("  shared  %s that other images have\n",
+		       out_size(out_get(mem, "shared_pages") * out_get(mem, "page_size"), a));
+	if (*out_get_text(json_object_get(o, "dedup"), "why_not"))
+		printf("  shared  %snothing%s: %s\n", out_yellow(), out_plain(),
+		       out_get_text(json_object_get(o, "dedup"), "why_not"));
 	if (*parent)
 		printf("  delta   of %s: %s unchanged, %s marked as changed and not\n", parent,
 		       out_size(out_get(delta, "unchanged_pages") * out_get(mem, "page_size"), a),
@@ -268,6 +277,9 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
 		case OPT_FILES_LIMIT:
 			if (!ctl_bytes(arg, &o->files_limit))
 				return ctl_usage(ctl, "'%s' is no number of bytes (as 64M or 1G)", arg);
+			break;
+		case OPT_DEDUP:
+			o->dedup = true;
 			break;
 		case OPT_NO_READBACK:
 			o->no_readback = true;

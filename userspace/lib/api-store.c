@@ -37,7 +37,7 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	*ret_outcome = NULL;
 	if (request->size != sizeof(*request) ||
 	    request->flags & ~(CKPT_TAKE_KILL | CKPT_TAKE_LOW_PRIORITY | CKPT_TAKE_FULL |
-			       CKPT_TAKE_DELTA | CKPT_TAKE_NO_READBACK) ||
+			       CKPT_TAKE_DELTA | CKPT_TAKE_NO_READBACK | CKPT_TAKE_DEDUP) ||
 	    request->files > CKPT_FILES_NONE || request->barrier > CKPT_BARRIER_NONE ||
 	    !(~request->flags & (CKPT_TAKE_FULL | CKPT_TAKE_DELTA)))
 		return ckpt_err_set(err, EINVAL, "ckpt_take: size or flags of the request");
@@ -52,6 +52,7 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	o.name = request->name;
 	o.kill = request->flags & CKPT_TAKE_KILL;
 	o.no_readback = request->flags & CKPT_TAKE_NO_READBACK;
+	o.dedup = request->flags & CKPT_TAKE_DEDUP;
 	o.low_priority = request->flags & CKPT_TAKE_LOW_PRIORITY;
 	if (request->flags & CKPT_TAKE_FULL)
 		o.mode = SNAP_FULL;

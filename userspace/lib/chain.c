@@ -12,6 +12,7 @@
  * Addresses are page numbers in here: then the end of the address space is no special case.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -81,18 +82,47 @@ static bool is_meant(const struct image_info *child, const struct image_info *pa
 	       stands_for(parent, child->parent_digest);
 }
 
-static int add_member(struct chain *c, int fd, const char *label, struct ckpt_err *err)
+/* Open what @image, of @ref, has pages in. */
+static int attach_sources(struct image *image, struct store *store, const struct store_ref *ref,
+			  bool to_run, struct ckpt_err *err)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; !ret && i < image_nr_sources(image); i++) {
+		struct image_source source;
+		char label[STORE_PATH_MAX];
+		struct image *other;
+		int fd;
+
+		image_get_source(image, i, &source);
+		ret = store_open_source(store, ref, &source, to_run, err, &fd);
+		if (ret)
+			break;
+		snprintf(label, sizeof(label), "%s@%llu (shared)", source.job,
+			 (unsigned long long)source.generation);
+		ret = image_open(fd, label, err, &other);
+		if (ret)
+			close(fd);
+		else
+			ret = image_attach_source(image, i, other, fd, err);
+	}
+	return ret;
+}
+
+static int add_member(struct chain *c, int fd, struct store *store, const struct store_ref *ref,
+		      bool to_run, struct ckpt_err *err)
 {
 	struct member *m = &c->members[c->nr];
 	int ret;
 
 	m->fd = fd;
-	ret = image_open(fd, label, err, &m->image);
-	if (ret)
+	ret = image_open(fd, ref->label, err, &m->image);
+	if (ret) {
 		close(fd);
-	else
-		c->nr++;
-	return ret;
+		return ret;
+	}
+	c->nr++;
+	return attach_sources(m->image, store, ref, to_run, err);
 }
 
 static int add_parent(struct chain *c, struct store *store, const struct image *child, bool to_run,
@@ -115,7 +145,7 @@ static int add_parent(struct chain *c, struct store *store, const struct image *
 		return ret;
 	}
 	if (!ret)
-		ret = add_member(c, fd, ref.label, &why);
+		ret = add_member(c, fd, store, &ref, to_run, &why);
 	if (ret)
 		return ckpt_err_set(err, ret, "%s: is built on another: %s", image_label(child),
 				    why.text);
@@ -135,7 +165,7 @@ static int open_once(struct store *store, const char *ref, bool to_run, struct c
 		return ckpt_err_sys(err, ENOMEM, "%s", ref);
 	ret = (to_run ? store_resolve_to_run : store_resolve)(store, ref, err, &fd, &c->ref);
 	if (!ret)
-		ret = add_member(c, fd, c->ref.label, err);
+		ret = add_member(c, fd, store, &c->ref, to_run, err);
 	if (!ret)
 		c->page_size = image_get_info(chain_image(c))->page_size;
 	while (!ret) {
@@ -450,17 +480,15 @@ bool chain_has(const struct chain *c, uint64_t addr, uint64_t npages)
 static bool same_digest(const struct chain *c, const struct span *s, uint64_t page_nr,
 			const void *page)
 {
-	const struct image_info *info = image_get_info(c->members[s->member].image);
 	uint8_t had[IMAGE_HASH_SIZE], has[IMAGE_HASH_SIZE];
 	struct image_run run;
+	uint64_t seed;
 
-	if (!image_info_has_digests(info))
-		return false;
 	image_pages_get_run(pages_of(c, s), s->run, &run);
-	if (image_pages_digest(pages_of(c, s), run.frame,
-			       run.page + (uint32_t)(page_nr - run.addr / c->page_size), NULL, had))
+	if (image_pages_run_digest(pages_of(c, s), s->run, page_nr - run.addr / c->page_size, NULL,
+				   &seed, had))
 		return false;
-	image_page_digest(page, c->page_size, info->digest_seed, has);
+	image_page_digest(page, c->page_size, seed, has);
 	return !memcmp(had, has, sizeof(had));
 }
 

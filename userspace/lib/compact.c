@@ -9,11 +9,13 @@
 #include <string.h>
 
 #include "compact.h"
+#include "store-dedup.h"
 
 struct compact {
 	struct chain		*chain;
 	struct store_writer	*store_writer;
 	struct image_writer	*writer;
+	struct dedup		*dedup;		/* NULL: what is folded shares nothing */
 	stream_progress_fn	progress;
 	void			*arg;
 	uint64_t		done;
@@ -125,26 +127,56 @@ static int copy_section(struct compact *c, uint32_t i)
 		return copy_pages(c, s.owner);
 	case IMAGE_FILE:
 		return copy_file(c, i, &s);
+	case IMAGE_SOURCES:
+		return 0;		/* anew, at the end */
 	default:
 		return ckpt_err_set(c->err, EOPNOTSUPP, "%s: section %u is of unknown kind %u",
 				    image_label(image), i, s.kind);
 	}
 }
 
-static int write_image(struct compact *c, int level)
+/* What shares pages with other jobs goes on doing so; with its own it would hold what it replaces. */
+static int begin_dedup(struct compact *c, struct store *store)
 {
 	const struct image_info *info = image_get_info(chain_image(c->chain));
-	const struct image_params params = {
+	const struct dedup_params params = {
+		.job = chain_ref(c->chain)->name, .generation = info->generation,
+		.page_size = info->page_size, .others = true,
+	};
+
+	for (size_t i = 0; i < chain_length(c->chain); i++)
+		if (image_info_is_shared(image_get_info(chain_member(c->chain, i))))
+			return dedup_open(store, &params, c->err, &c->dedup);
+	return 0;
+}
+
+static int finish(struct compact *c)
+{
+	int ret = c->dedup ? dedup_finish(c->dedup, c->writer, c->err) : 0;
+
+	return ret ? ret : image_writer_finish(c->writer, c->err, &c->result->info);
+}
+
+static int write_image(struct compact *c, struct store *store, int level)
+{
+	const struct image_info *info = image_get_info(chain_image(c->chain));
+	struct image_params params = {
 		.label = store_writer_label(c->store_writer), .job = info->job,
 		.generation = info->generation, .replaces = info, .pid = info->pid,
 		.comm = info->comm, .page_size = info->page_size, .level = level,
 	};
-	int ret = image_writer_open(store_writer_fd(c->store_writer), &params, c->err, &c->writer);
+	int ret = begin_dedup(c, store);
 
+	if (c->dedup)
+		params.share = dedup_share(c->dedup);
+	if (!ret)
+		ret = image_writer_open(store_writer_fd(c->store_writer), &params, c->err, &c->writer);
+	if (!ret && c->dedup)
+		dedup_begin(c->dedup, info->id);
 	for (uint32_t i = 0; !ret && i < info->sections; i++)
 		ret = copy_section(c, i);
 	if (!ret)
-		ret = image_writer_finish(c->writer, c->err, &c->result->info);
+		ret = finish(c);
 	if (!ret)
 		ret = store_writer_sync(c->store_writer, c->err);
 	if (!ret)
@@ -175,10 +207,11 @@ int compact_run(struct store *store, const char *ref, int level, stream_progress
 		ret = store_writer_open_over(store, chain_ref(c.chain), chain_fd(c.chain), err,
 					     &c.store_writer);
 	if (!ret && c.store_writer)
-		ret = write_image(&c, level);
+		ret = write_image(&c, store, level);
 	store_audit(store, &(struct store_event){ .what = "compact", .ref = chain_ref(c.chain)->label,
 						  .code = ret, .err = err });
 	image_writer_close(c.writer);
+	dedup_close(c.dedup);
 	store_writer_close(c.store_writer);
 	chain_close(c.chain);
 	return ret;

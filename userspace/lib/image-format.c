@@ -100,6 +100,11 @@ void image_page_digest(const void *page, uint32_t page_size, uint64_t seed,
 	memcpy(ret_digest, canonical.digest, IMAGE_HASH_SIZE);
 }
 
+bool image_info_is_shared(const struct image_info *info)
+{
+	return info->incompat & IMAGE_INCOMPAT_SHARED;
+}
+
 bool image_info_is_delta(const struct image_info *info)
 {
 	return info->incompat & IMAGE_INCOMPAT_DELTA;

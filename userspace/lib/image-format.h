@@ -33,11 +33,13 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "images are little-end
 #define IMAGE_PAGE_MAX		65536u
 #define IMAGE_FRAME_MAX		(16u << 20)	/* raw bytes; bounds a reader's buffers */
 #define IMAGE_SECTIONS_MAX	(1u << 20)
+#define IMAGE_SOURCES_MAX	64u		/* other images that one shares pages with */
 #define IMAGE_BLOB_MAX		(1u << 30)	/* STATE and META: they are read whole */
 
 /* Incompatible features: a reader that does not know a set bit must refuse the image. */
 #define IMAGE_INCOMPAT_DELTA	(1ull << 0)	/* names a parent, holds only what changed */
-#define IMAGE_INCOMPAT_KNOWN	IMAGE_INCOMPAT_DELTA
+#define IMAGE_INCOMPAT_SHARED	(1ull << 2)	/* pages may be in other images of the store */
+#define IMAGE_INCOMPAT_KNOWN	(IMAGE_INCOMPAT_DELTA | IMAGE_INCOMPAT_SHARED)
 
 /* Compatible features: a reader may go on without. */
 #define IMAGE_COMPAT_DIGESTS	(1ull << 0)	/* digests of its pages behind each frame */
@@ -100,11 +102,14 @@ struct image_frame_disk {
 	uint8_t		hash[IMAGE_HASH_SIZE];	/* of the stored bytes */
 };
 
+/* On disk alone, beside enum image_run_kind: content is in a frame of another image; told as DATA. */
+#define IMAGE_RUN_SHARED	5u
+
 struct image_run_disk {
 	uint64_t	addr;
 	uint64_t	npages;
 	uint32_t	kind;
-	uint32_t	flags;
+	uint32_t	source;			/* SHARED: number in the SOURCES section */
 	union {
 		struct {
 			uint32_t	frame;
@@ -127,8 +132,20 @@ struct image_pages_footer_disk {
 	uint64_t	file_pages;
 	uint64_t	gone_pages;
 	uint64_t	stored_bytes;		/* sum of the frames' stored_size */
-	uint8_t		reserved[24];
+	uint64_t	shared_pages;
+	uint8_t		reserved[16];
 	uint8_t		hash[IMAGE_HASH_SIZE];	/* of frame table, run table and this footer */
+};
+
+/* A section of another image: SHARED runs name frames of it. */
+struct image_source_disk {
+	uint8_t		id[IMAGE_ID_SIZE];
+	uint8_t		digest[IMAGE_HASH_SIZE];	/* of that image's trailer */
+	uint64_t	generation;
+	uint32_t	section;
+	uint32_t	reserved0;
+	char		job[IMAGE_TEXT];
+	uint8_t		reserved[8];
 };
 
 struct image_trailer_disk {
@@ -206,7 +223,7 @@ IMAGE_SIZE(image_frame_disk, 40);
 IMAGE_AT(image_run_disk, addr, 0);
 IMAGE_AT(image_run_disk, npages, 8);
 IMAGE_AT(image_run_disk, kind, 16);
-IMAGE_AT(image_run_disk, flags, 20);
+IMAGE_AT(image_run_disk, source, 20);
 IMAGE_AT(image_run_disk, frame, 24);
 IMAGE_AT(image_run_disk, page, 28);
 IMAGE_AT(image_run_disk, file_offset, 24);
@@ -224,9 +241,19 @@ IMAGE_AT(image_pages_footer_disk, zero_pages, 56);
 IMAGE_AT(image_pages_footer_disk, file_pages, 64);
 IMAGE_AT(image_pages_footer_disk, gone_pages, 72);
 IMAGE_AT(image_pages_footer_disk, stored_bytes, 80);
-IMAGE_AT(image_pages_footer_disk, reserved, 88);
+IMAGE_AT(image_pages_footer_disk, shared_pages, 88);
+IMAGE_AT(image_pages_footer_disk, reserved, 96);
 IMAGE_AT(image_pages_footer_disk, hash, 112);
 IMAGE_SIZE(image_pages_footer_disk, 128);
+
+IMAGE_AT(image_source_disk, id, 0);
+IMAGE_AT(image_source_disk, digest, 16);
+IMAGE_AT(image_source_disk, generation, 32);
+IMAGE_AT(image_source_disk, section, 40);
+IMAGE_AT(image_source_disk, reserved0, 44);
+IMAGE_AT(image_source_disk, job, 48);
+IMAGE_AT(image_source_disk, reserved, 120);
+IMAGE_SIZE(image_source_disk, 128);
 
 IMAGE_AT(image_trailer_disk, magic, 0);
 IMAGE_AT(image_trailer_disk, version, 8);

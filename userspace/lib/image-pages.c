@@ -87,6 +87,8 @@ static uint64_t *run_count(struct image_pages *p, uint32_t kind)
 		return &p->stats.file_pages;
 	case IMAGE_RUN_GONE:
 		return image_info_is_delta(&p->img->info) ? &p->stats.gone_pages : NULL;
+	case IMAGE_RUN_SHARED:
+		return &p->stats.shared_pages;
 	default:
 		return NULL;
 	}
@@ -114,6 +116,9 @@ static const char *bad_run(struct image_pages *p, const struct image_run_disk *r
 		if (r->page >= pages || r->npages > pages - r->page)
 			return "run leaves its frame";
 	}
+	/* its frame is looked at when the source is */
+	if (r->kind == IMAGE_RUN_SHARED && r->source >= p->img->nr_sources)
+		return "run names no source";
 	*count += r->npages;
 	*last = end;
 	return NULL;
@@ -210,6 +215,7 @@ static int load_index(struct image_pages *p, struct ckpt_err *err)
 		return damaged(p, "wrong checksum", err);
 	if (foot.data_pages != p->stats.data_pages || foot.zero_pages != p->stats.zero_pages ||
 	    foot.file_pages != p->stats.file_pages || foot.gone_pages != p->stats.gone_pages ||
+	    foot.shared_pages != p->stats.shared_pages ||
 	    foot.stored_bytes != p->stats.stored_bytes)
 		return damaged(p, "totals do not match", err);
 	return 0;
@@ -265,9 +271,9 @@ void image_pages_get_run(const struct image_pages *p, uint64_t i, struct image_r
 	*ret_run = (struct image_run){
 		.addr = r->addr,
 		.npages = r->npages,
-		.kind = r->kind,
+		.kind = r->kind == IMAGE_RUN_SHARED ? IMAGE_RUN_DATA : r->kind,
 	};
-	if (r->kind == IMAGE_RUN_DATA) {
+	if (ret_run->kind == IMAGE_RUN_DATA) {
 		ret_run->frame = r->frame;
 		ret_run->page = r->page;
 	} else if (r->kind == IMAGE_RUN_FILE) {
@@ -386,6 +392,7 @@ void image_pages_trim(struct image_pages *p)
 		free(p->cache[i].data);
 	memset(p->cache, 0, sizeof(p->cache));
 	buf_free(&p->stored);
+	image_trim_sources(p->img);
 }
 
 int image_pages_digest(struct image_pages *p, uint32_t frame, uint32_t page, struct ckpt_err *err,
@@ -413,19 +420,62 @@ int image_pages_digest(struct image_pages *p, uint32_t frame, uint32_t page, str
 	return 0;
 }
 
+/* The index that has the frame of DATA run @i: its own, or another image's. */
+static int find_frame(struct image_pages *p, uint64_t i, struct ckpt_err *err,
+		      struct image_pages **ret)
+{
+	const struct image_run_disk *r = pages_run(p, i);
+
+	*ret = p;
+	if (r->kind == IMAGE_RUN_DATA)
+		return 0;
+	if (r->kind == IMAGE_RUN_SHARED)
+		return image_shared_find(p, r, err, ret);
+	return ckpt_err_set(err, EINVAL, "%s: run %llu holds no data", p->img->label,
+			    (unsigned long long)i);
+}
+
+int image_pages_run_digest(struct image_pages *p, uint64_t i, uint64_t page, struct ckpt_err *err,
+			   uint64_t *ret_seed, uint8_t ret_digest[IMAGE_HASH_SIZE])
+{
+	const struct image_run_disk *r = pages_run(p, i);
+	struct image_pages *from;
+	int ret = find_frame(p, i, err, &from);
+
+	if (ret)
+		return ret;
+	*ret_seed = from->img->info.digest_seed;
+	return image_pages_digest(from, r->frame, r->page + (uint32_t)page, err, ret_digest);
+}
+
 int image_pages_borrow(struct image_pages *p, uint64_t i, struct ckpt_err *err,
 		       const void **ret_data)
 {
 	const struct image_run_disk *r = pages_run(p, i);
 	const unsigned char *data;
-	int ret;
+	struct image_pages *from;
+	int ret = find_frame(p, i, err, &from);
 
-	if (r->kind != IMAGE_RUN_DATA)
-		return ckpt_err_set(err, EINVAL, "%s: run %llu holds no data", p->img->label,
-				    (unsigned long long)i);
-	ret = image_pages_load_frame(p, r->frame, err, &data);
+	if (!ret)
+		ret = image_pages_load_frame(from, r->frame, err, &data);
 	if (!ret)
 		*ret_data = data + (size_t)r->page * p->img->info.page_size;
+	return ret;
+}
+
+int image_pages_at(struct image_pages *p, uint32_t frame, uint32_t page, struct ckpt_err *err,
+		   const void **ret_data)
+{
+	const uint32_t page_size = p->img->info.page_size;
+	const unsigned char *data;
+	int ret;
+
+	if (frame >= p->stats.frames || page >= pages_frame(p, frame)->raw_size / page_size)
+		return ckpt_err_set(err, EINVAL, "%s: no page %u in a frame %u", p->img->label, page,
+				    frame);
+	ret = image_pages_load_frame(p, frame, err, &data);
+	if (!ret)
+		*ret_data = data + (size_t)page * page_size;
 	return ret;
 }
 
@@ -441,6 +491,7 @@ static int read_run(struct image_pages *p, uint64_t i, uint64_t skip, size_t byt
 		memset(out, 0, bytes);
 		return 0;
 	case IMAGE_RUN_DATA:
+	case IMAGE_RUN_SHARED:
 		ret = image_pages_borrow(p, i, err, &data);
 		if (!ret)
 			memcpy(out, (const char *)data + skip, bytes);

@@ -11,11 +11,21 @@ struct XXH3_state_s;
 
 #define IMAGE_CACHED_FRAMES	4
 
+/* Another image that this one has pages in. */
+struct attached {
+	struct image_source_disk disk;
+	struct image		*image;		/* NULL: not attached */
+	struct image_pages	*pages;		/* NULL: not read yet */
+	int			fd;
+};
+
 struct image {
 	int			fd;
 	char			*label;
 	struct image_info	info;
 	struct image_section_disk *table;	/* info.sections entries, checked */
+	struct attached		*sources;
+	uint32_t		nr_sources;
 };
 
 struct cached_frame {
@@ -68,6 +78,20 @@ int image_index_hash(const struct buf *frames, const struct buf *runs,
 /* Read @n bytes of @img; @what names them in the error text. */
 int image_read(struct image *img, uint64_t off, void *p, size_t n, const char *what,
 	       struct ckpt_err *err);
+
+/* Printable ASCII, a NUL unless the field may be full, zeros behind it. */
+bool image_text_ok(const char *s, size_t size, bool may_be_full);
+
+/* Read which images @img has pages in; none, unless it is of that kind.  And let go of them. */
+int image_load_sources(struct image *img, struct ckpt_err *err);
+void image_drop_sources(struct image *img);
+
+/* The index with the frame of SHARED run @r, which is within it. */
+int image_shared_find(struct image_pages *p, const struct image_run_disk *r, struct ckpt_err *err,
+		      struct image_pages **ret);
+
+/* Give back the memory of their frames. */
+void image_trim_sources(struct image *img);
 
 /* The section header of @section agrees with its table entry. */
 int image_check_section_header(struct image *img, uint32_t section, struct ckpt_err *err);

@@ -35,8 +35,7 @@ static int damaged(struct image *img, const char *what, struct ckpt_err *err)
 	return ckpt_err_set(err, EBADMSG, "%s: damaged image: %s", img->label, what);
 }
 
-/* Printable ASCII, a NUL unless the field may be full, zeros behind it. */
-static bool text_ok(const char *s, size_t size, bool may_be_full)
+bool image_text_ok(const char *s, size_t size, bool may_be_full)
 {
 	size_t i = 0;
 
@@ -97,9 +96,10 @@ static int check_header(struct image *img, const struct image_header_disk *h,
 	if (delta == is_zero_id(h->parent_id) || delta != !!h->parent_generation ||
 	    h->parent_generation >= h->generation)
 		return damaged(img, "header: impossible parent", err);
-	if (!text_ok(h->comm, sizeof(h->comm), true) || !text_ok(h->job, sizeof(h->job), false) ||
-	    !text_ok(h->hostname, sizeof(h->hostname), false) ||
-	    !text_ok(h->kernel, sizeof(h->kernel), false))
+	if (!image_text_ok(h->comm, sizeof(h->comm), true) ||
+	    !image_text_ok(h->job, sizeof(h->job), false) ||
+	    !image_text_ok(h->hostname, sizeof(h->hostname), false) ||
+	    !image_text_ok(h->kernel, sizeof(h->kernel), false))
 		return damaged(img, "header: text is not printable", err);
 	return 0;
 }
@@ -242,7 +242,8 @@ static int open_checked(struct image *img, struct ckpt_err *err)
 	if (ret)
 		return ret;
 	image_info_from_disk(&h, &t, &img->info);
-	return load_table(img, &h, &t, err);
+	ret = load_table(img, &h, &t, err);
+	return ret ? ret : image_load_sources(img, err);
 }
 
 int image_open(int fd, const char *label, struct ckpt_err *err, struct image **ret_image)
@@ -271,6 +272,7 @@ void image_close(struct image *img)
 {
 	if (!img)
 		return;
+	image_drop_sources(img);
 	free(img->table);
 	free(img->label);
 	free(img);
@@ -362,7 +364,7 @@ int image_load(struct image *img, uint32_t section, struct ckpt_err *err,
 	struct buf b = { 0 };
 	int ret;
 
-	if (s->kind != IMAGE_STATE && s->kind != IMAGE_META)
+	if (s->kind != IMAGE_STATE && s->kind != IMAGE_META && s->kind != IMAGE_SOURCES)
 		return ckpt_err_set(err, EINVAL, "%s: section %u is of kind %u: not one to load whole",
 				    img->label, section, s->kind);
 	if (s->body_size > IMAGE_BLOB_MAX)

@@ -127,6 +127,30 @@ static int verify_frames(struct verify *v, struct image_pages *p)
 	return 0;
 }
 
+/* Pages that other images have: there they must be as they were. */
+static int verify_shared(struct verify *v, struct image_pages *p)
+{
+	for (uint64_t i = 0; p->stats.shared_pages && i < p->stats.runs; i++) {
+		const struct image_run_disk *r = pages_run(p, i);
+		struct ckpt_err why = CKPT_ERR_INIT;
+		struct image_damage d;
+		const void *data;
+		int ret = r->kind == IMAGE_RUN_SHARED ? image_pages_borrow(p, i, &why, &data) : 0;
+
+		if (ret && ret != -EBADMSG)
+			return ckpt_err_set(v->err, ret, "%s", why.text);
+		if (!ret)
+			continue;
+		d = new_damage(v, "pages shared with another image, which is damaged");
+		d.is_frame = true;
+		d.frame = r->frame;
+		d.addr_start = r->addr;
+		d.addr_end = r->addr + r->npages * p->img->info.page_size;
+		report(v, &d);
+	}
+	return 0;
+}
+
 static void add_stats(struct image_pages_stats *sum, const struct image_pages_stats *s)
 {
 	sum->frames += s->frames;
@@ -135,6 +159,7 @@ static void add_stats(struct image_pages_stats *sum, const struct image_pages_st
 	sum->zero_pages += s->zero_pages;
 	sum->file_pages += s->file_pages;
 	sum->gone_pages += s->gone_pages;
+	sum->shared_pages += s->shared_pages;
 	sum->stored_bytes += s->stored_bytes;
 }
 
@@ -154,6 +179,8 @@ static int verify_pages(struct verify *v)
 	if (ret)
 		return ckpt_err_set(v->err, ret, "%s", why.text);
 	ret = verify_frames(v, p);
+	if (!ret)
+		ret = verify_shared(v, p);
 	if (!ret && v->stats && !v->section_damaged)
 		add_stats(v->stats, &p->stats);
 	image_pages_close(p);

@@ -165,7 +165,9 @@ static bool can_join(const struct image_writer *w, const struct image_run_disk *
 		return false;
 	switch (run->kind) {
 	case IMAGE_RUN_DATA:
-		return last->frame == run->frame && last->page + last->npages == run->page;
+	case IMAGE_RUN_SHARED:
+		return last->source == run->source && last->frame == run->frame &&
+		       last->page + last->npages == run->page;
 	case IMAGE_RUN_FILE:
 		return last->file_offset + bytes == run->file_offset;
 	default:
@@ -219,6 +221,22 @@ static int claim_range(struct image_writer *w, uint64_t addr, uint64_t npages,
 	return 0;
 }
 
+static int put_shared(struct image_writer *w, uint64_t addr, const struct image_place *place,
+		      struct ckpt_err *err)
+{
+	const struct image_run_disk run = {
+		.addr = addr,
+		.npages = 1,
+		.kind = IMAGE_RUN_SHARED,
+		.source = place->source,
+		.frame = place->frame,
+		.page = place->page,
+	};
+
+	w->pages.stats.shared_pages++;
+	return put_run(w, &run, err);
+}
+
 static int put_data_page(struct image_writer *w, uint64_t addr, const void *page,
 			 struct ckpt_err *err)
 {
@@ -229,11 +247,18 @@ static int put_data_page(struct image_writer *w, uint64_t addr, const void *page
 		.kind = IMAGE_RUN_DATA,
 	};
 
+	struct image_place place;
+
+	if (w->share && w->share->find(w->share->arg, page, &place))
+		return put_shared(w, addr, &place, err);
 	if (p->submitted >= UINT32_MAX)
 		return writer_fail(w, ckpt_err_set(err, EFBIG, "%s: too many frames", w->label));
 	run.frame = p->submitted;
 	run.page = p->raw_len / w->page_size;
 	memcpy(frame_packer_room(p->packer) + p->raw_len, page, w->page_size);
+	if (w->share)
+		w->share->kept(w->share->arg, w->table.len / sizeof(struct image_section_disk),
+			       run.frame, run.page);
 	p->raw_len += w->page_size;
 	p->stats.data_pages++;
 	return put_run(w, &run, err);
@@ -330,6 +355,7 @@ static int put_index(struct image_writer *w, struct ckpt_err *err)
 		.zero_pages = p->stats.zero_pages,
 		.file_pages = p->stats.file_pages,
 		.gone_pages = p->stats.gone_pages,
+		.shared_pages = p->stats.shared_pages,
 		.stored_bytes = p->stats.stored_bytes,
 	};
 	int ret;

@@ -158,7 +158,7 @@ int image_writer_put(struct image_writer *w, enum image_kind kind, uint32_t owne
 	ret = writer_expect(w, WRITER_IDLE, "put", err);
 	if (ret)
 		return ret;
-	if (kind != IMAGE_STATE && kind != IMAGE_META)
+	if (kind != IMAGE_STATE && kind != IMAGE_META && kind != IMAGE_SOURCES)
 		return writer_fail(w, ckpt_err_set(err, EINVAL, "%s: put: section kind %d",
 						   w->label, kind));
 	if (size > IMAGE_BLOB_MAX)
@@ -188,7 +188,8 @@ static int fill_parent(struct image_header_disk *h, const struct image_info *par
 
 /*
  * Deltas inherit the seed, so that digests can be compared along a chain.  It is random, so that
- * pages that look the same to us, and cost us a look at their bytes, are not made easily.
+ * pages that look the same to us, and cost us a look at their bytes, are not made easily; unless they
+ * are to be found by all images of a store.
  */
 static int fill_seed(struct image_header_disk *h, const struct image_params *p)
 {
@@ -197,6 +198,8 @@ static int fill_seed(struct image_header_disk *h, const struct image_params *p)
 	h->compat |= IMAGE_COMPAT_DIGESTS;
 	if (from && image_info_has_digests(from))
 		h->digest_seed = from->digest_seed;
+	else if (p->share)
+		h->digest_seed = IMAGE_SEED_SHARED;
 	else if (getrandom(&h->digest_seed, sizeof(h->digest_seed), 0) != sizeof(h->digest_seed))
 		return -EIO;
 	return 0;
@@ -246,6 +249,8 @@ static int fill_header(struct image_writer *w, const struct image_params *p, str
 	util_copy_printable(comm, sizeof(comm), p->comm);
 	memcpy(h->comm, comm, sizeof(h->comm));
 	util_copy_printable(h->job, sizeof(h->job), p->job);
+	if (p->share)
+		h->incompat |= IMAGE_INCOMPAT_SHARED;
 	ret = fill_parent(h, p->parent);
 	if (ret)
 		return ckpt_err_set(err, ret, "%s: generation %llu (pages of %u) is no parent for it",
@@ -269,6 +274,7 @@ static int check_params(struct image_writer *w, const struct image_params *p, st
 	w->frame_size = p->frame_size ? p->frame_size : DEFAULT_FRAME;
 	w->level = p->level;
 	w->threads = p->threads;
+	w->share = p->share;
 
 	if (!p->generation || !p->job || (p->parent && p->replaces))
 		return ckpt_err_set(err, EINVAL, "%s: no job name or generation, or a parent for what replaces one", w->label);

@@ -50,6 +50,7 @@ struct image_writer {
 	uint32_t	frame_size;
 	int		level;
 	unsigned int	threads;
+	const struct image_share *share;	/* NULL: none */
 	struct pages_writer pages;
 	struct image_header_disk header;
 	char		label[160];

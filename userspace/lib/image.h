@@ -25,6 +25,7 @@ enum image_kind {
 	IMAGE_PAGES	= 2,	/* memory; owner: an address space */
 	IMAGE_META	= 3,	/* made by userspace; owner: a process, or 0 for the image */
 	IMAGE_FILE	= 4,	/* a file's content, laid out as PAGES; owner: a process */
+	IMAGE_SOURCES	= 6,	/* images that SHARED runs have their pages in; owner: 0 */
 };
 
 /* Whether a section of that kind is made of frames and runs. */
@@ -79,6 +80,7 @@ struct image_info {
 
 bool image_info_is_delta(const struct image_info *info);
 bool image_info_has_digests(const struct image_info *info);
+bool image_info_is_shared(const struct image_info *info);
 
 /* What an image keeps of each of its pages, to tell later whether one has changed: seeded XXH3-128. */
 void image_page_digest(const void *page, uint32_t page_size, uint64_t seed,
@@ -90,7 +92,29 @@ void image_page_digest(const void *page, uint32_t page_size, uint64_t seed,
 #define IMAGE_LEVEL_AUTO	0
 #define IMAGE_LEVEL_NONE	(-1000000)
 
+/* Of images whose pages others may share: their digests are the same for the same page. */
+#define IMAGE_SEED_SHARED	0
+
 struct image_writer;
+
+/* Where a page is that another image has already. */
+struct image_place {
+	uint32_t	source;		/* number in the image's SOURCES section */
+	uint32_t	frame;
+	uint32_t	page;
+};
+
+/**
+ * struct image_share - asked of each page with content, before it is put into a frame
+ * @find: whether another image of the store has @page, and where: it is the same, byte for byte
+ * @kept: told of one that no other has, and where it is now: section, frame, page of it
+ * @arg: the first argument of both
+ */
+struct image_share {
+	bool	(*find)(void *arg, const void *page, struct image_place *ret_place);
+	void	(*kept)(void *arg, uint32_t section, uint32_t frame, uint32_t page);
+	void	*arg;
+};
 
 struct image_params {
 	const char	*label;		/* names the image in error texts; NULL: the job */
@@ -104,6 +128,7 @@ struct image_params {
 	uint32_t	frame_size;	/* raw bytes a frame, whole pages; 0: 1 MiB */
 	int		level;		/* zstd's, its negative ones too, or IMAGE_LEVEL_... */
 	unsigned int	threads;	/* that compress; 0: as many as there are processors; at most 8 */
+	const struct image_share *share; /* NULL: the image has all its pages itself; borrowed */
 };
 
 /* Totals of one address space, or of all in an image. */
@@ -114,6 +139,7 @@ struct image_pages_stats {
 	uint64_t	zero_pages;
 	uint64_t	file_pages;
 	uint64_t	gone_pages;
+	uint64_t	shared_pages;	/* with content, that other images have */
 	uint64_t	stored_bytes;	/* of data_pages, after compression */
 };
 
@@ -140,7 +166,7 @@ void image_writer_close(struct image_writer *w);
 /* The image's identity; valid as long as the writer. */
 const uint8_t *image_writer_id(const struct image_writer *w);
 
-/* A whole STATE or META section (@size up to IMAGE_BLOB_MAX).  Kind, owner, sub: once each. */
+/* A whole STATE, META or SOURCES section (@size up to IMAGE_BLOB_MAX).  Kind, owner, sub: once each. */
 int image_writer_put(struct image_writer *w, enum image_kind kind, uint32_t owner, uint32_t sub,
 		     const void *data, size_t size, struct ckpt_err *err);
 
@@ -186,6 +212,15 @@ struct image_section {
 	uint64_t	body_size;
 };
 
+/* One of the other images that this one has pages in. */
+struct image_source {
+	uint8_t		id[IMAGE_ID_SIZE];
+	uint8_t		digest[IMAGE_HASH_SIZE];
+	uint64_t	generation;
+	uint32_t	section;
+	char		job[IMAGE_TEXT];
+};
+
 struct image_run {
 	uint64_t	addr;
 	uint64_t	npages;
@@ -205,6 +240,17 @@ void image_close(struct image *img);
 
 const struct image_info *image_get_info(const struct image *img);
 const char *image_label(const struct image *img);
+
+/* How many other images it has pages in, and which. */
+uint32_t image_nr_sources(const struct image *img);
+void image_get_source(const struct image *img, uint32_t i, struct image_source *ret_source);
+
+/*
+ * Have the pages of source @i read from @source, open as @fd; both are @img's from now on, whatever is
+ * returned.  -ESTALE: it is another image.  Until then what is there cannot be read (-ENODATA).
+ */
+int image_attach_source(struct image *img, uint32_t i, struct image *source, int fd,
+			struct ckpt_err *err);
 
 /* Section @i of info->sections. */
 void image_get_section(const struct image *img, uint32_t i, struct image_section *ret_section);
@@ -235,6 +281,14 @@ uint64_t image_pages_find(const struct image_pages *pages, uint64_t addr);
  */
 int image_pages_borrow(struct image_pages *pages, uint64_t i, struct ckpt_err *err,
 		       const void **ret_data);
+
+/* Page @page of frame @frame, which need not exist; valid as with image_pages_borrow(). */
+int image_pages_at(struct image_pages *pages, uint32_t frame, uint32_t page, struct ckpt_err *err,
+		   const void **ret_data);
+
+/* Digest of page @page of DATA run @i, made with *ret_seed; as below. */
+int image_pages_run_digest(struct image_pages *pages, uint64_t i, uint64_t page, struct ckpt_err *err,
+			   uint64_t *ret_seed, uint8_t ret_digest[IMAGE_HASH_SIZE]);
 
 /*
  * Digest of page @page of frame @frame, from the file; of images that have them.  Not held against

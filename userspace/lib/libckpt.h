@@ -156,6 +156,7 @@ int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
 #define CKPT_TAKE_FULL		(1u << 2)	/* all memory, not what changed */
 #define CKPT_TAKE_DELTA		(1u << 3)	/* what changed, or fail with -ENODATA */
 #define CKPT_TAKE_NO_READBACK	(1u << 4)	/* do not read the image back from the device */
+#define CKPT_TAKE_DEDUP		(1u << 5)	/* pages other images of the store have are not written again */
 
 /* When the program's own files are synced: see ckptctl(8), --barrier. */
 enum ckpt_barrier_when {

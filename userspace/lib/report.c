@@ -169,10 +169,11 @@ static int load_memory(struct image *image, uint32_t pid, struct ckpt_err *err, 
 		return code;
 	image_pages_get_stats(pages, &s);
 	image_pages_close(pages);
-	*ret = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "data_pages", I(s.data_pages),
+	*ret = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "data_pages", I(s.data_pages),
 			 "zero_pages", I(s.zero_pages), "file_pages", I(s.file_pages),
 			 "gone_pages", I(s.gone_pages),
-			 "stored_bytes", I(s.stored_bytes), "runs", I(s.runs));
+			 "stored_bytes", I(s.stored_bytes), "runs", I(s.runs),
+			 "shared_pages", I(s.shared_pages));
 	return 0;
 }
 

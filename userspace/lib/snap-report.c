@@ -43,12 +43,12 @@ static json_t *delta_to_json(const struct snap_result *r)
 
 static json_t *memory_to_json(const struct ckpt_stats *s, const struct image_pages_stats *p)
 {
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
 			 "armed", I(s->out_armed), "armed_huge", I(s->out_armed_huge),
 			 "copied", I(s->out_copied), "faulted", I(s->out_faulted),
 			 "data_pages", I(p->data_pages), "zero_pages", I(p->zero_pages),
 			 "file_pages", I(p->file_pages), "stored_bytes", I(p->stored_bytes),
-			 "runs", I(p->runs));
+			 "runs", I(p->runs), "shared_pages", I(p->shared_pages));
 }
 
 static const char * const barriers[] = {

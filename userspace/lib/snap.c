@@ -56,6 +56,7 @@ struct snap {
 	struct store_writer	*store_writer;
 	char			job[STORE_NAME_MAX + 1];
 	struct chain		*parent;	/* NULL: a full image */
+	struct dedup		*dedup;		/* NULL: all pages are in the image itself */
 	struct image_writer	*writer;
 	struct buf		records;
 	struct ckpt_model	*model;
@@ -438,6 +439,8 @@ static int write_sections(struct snap *s)
 		ret = snap_kept_write(&s->files, &job, s->err);
 	if (!ret)
 		ret = snap_report_write(s->opts, s->model, s->r, s->writer, s->err);
+	if (!ret && s->dedup)
+		ret = dedup_finish(s->dedup, s->writer, s->err);
 	return ret ? ret : image_writer_finish(s->writer, s->err, &s->r->info);
 }
 
@@ -467,9 +470,23 @@ static int read_back(struct snap *s)
 	return ret;
 }
 
+/* What comes in the way of it costs room, not the snapshot. */
+static void begin_dedup(struct snap *s)
+{
+	const struct dedup_params params = {
+		.job = s->job, .generation = store_writer_generation(s->store_writer),
+		.page_size = s->model->system.page_size,
+		.pages = s->map.data_bytes / s->model->system.page_size,
+	};
+	struct ckpt_err why = CKPT_ERR_INIT;
+
+	if (s->opts->dedup && dedup_open(s->store, &params, &why, &s->dedup))
+		snprintf(s->r->why_alone, sizeof(s->r->why_alone), "%s", why.text);
+}
+
 static int write_image(struct snap *s)
 {
-	const struct image_params params = {
+	struct image_params params = {
 		.label = store_writer_label(s->store_writer), .job = s->job,
 		.parent = s->parent ? image_get_info(chain_image(s->parent)) : NULL,
 		.generation = store_writer_generation(s->store_writer),
@@ -479,7 +496,12 @@ static int write_image(struct snap *s)
 	uint64_t begin = util_clock_ns(CLOCK_MONOTONIC);
 	int ret;
 
+	begin_dedup(s);
+	if (s->dedup)
+		params.share = dedup_share(s->dedup);
 	ret = image_writer_open(store_writer_fd(s->store_writer), &params, s->err, &s->writer);
+	if (!ret && s->dedup)
+		dedup_begin(s->dedup, image_writer_id(s->writer));
 	if (!ret)
 		ret = write_sections(s);
 	if (!ret)
@@ -543,6 +565,7 @@ static void release(struct snap *s)
 	close_fd(&s->dev);
 	target_close(&s->target);
 	image_writer_close(s->writer);
+	dedup_close(s->dedup);
 	chain_close(s->parent);
 	store_writer_close(s->store_writer);
 	store_close(s->store);

@@ -17,6 +17,7 @@
 #include "judge.h"
 #include "meta.h"
 #include "store.h"
+#include "store-dedup.h"
 #include "stream.h"
 #include "target.h"
 
@@ -57,6 +58,7 @@ enum snap_keep {
  * @barrier: when its files are synced
  * @keep: what becomes of files changed in place
  * @files_limit: bytes of them that may be copied while the process stands still; 0: SNAP_FILES_LIMIT
+ * @dedup: pages that other images of the store have are not written again
  * @no_readback: believe the device when it says that it has the image
  * @low_priority: lower the caller's own processor and disk priority after the thaw, for good
  * @timeout_ms: of the freeze; 0: the module's default
@@ -77,6 +79,7 @@ struct snap_opts {
 	enum snap_barrier barrier;
 	enum snap_keep	keep;
 	uint64_t	files_limit;
+	bool		dedup;
 	bool		no_readback;
 	bool		low_priority;
 	uint32_t	timeout_ms;
@@ -93,6 +96,7 @@ struct snap_opts {
  * @parent: NAME@GENERATION it is a delta of; "": it is full
  * @why_full: in words, when it is
  * @tracked: account is kept of what changes from now on
+ * @why_alone: why no pages are shared with other images, if they were to be
  * @info: header and trailer of the image
  * @stats: the module's figures; out_pause_ns is 0 when the process was killed
  * @pages: the image's figures
@@ -112,6 +116,7 @@ struct snap_result {
 	char			path[STORE_PATH_MAX];
 	char			parent[STORE_NAME_MAX + 24];
 	char			why_full[CKPT_ERR_TEXT];
+	char			why_alone[CKPT_ERR_TEXT];
 	bool			tracked;
 	struct image_info	info;
 	struct ckpt_stats	stats;

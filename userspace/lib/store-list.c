@@ -320,6 +320,15 @@ static int finish_removal(const struct store *s, struct job *job, int ret, struc
 	return ret;
 }
 
+/* What nobody has pages in any more, now that generations are gone. */
+static int sweep(const struct store *s, int ret, struct ckpt_err *err, struct store_removed *removed)
+{
+	int swept = store_sweep_shared(s, &removed->bytes);
+
+	return ret || !swept ? ret :
+	       store_fail(s, err, swept, "cannot tell which shared images are needed: all are kept", NULL);
+}
+
 static int remove_some(struct store *s, const char *name, uint64_t generation, struct ckpt_err *err,
 		       struct store_removed *removed)
 {
@@ -345,6 +354,7 @@ int store_remove(struct store *s, const char *name, uint64_t generation, struct 
 	struct store_removed removed = { 0 };
 	int ret = remove_some(s, name, generation, err, &removed);
 
+	ret = sweep(s, ret, err, &removed);
 	if (generation)
 		snprintf(ref, sizeof(ref), "%s@%llu", name, (unsigned long long)generation);
 	store_audit(s, &(struct store_event){ .what = "rm", .ref = generation ? ref : name,
@@ -440,6 +450,7 @@ int store_gc(struct store *s, const char *name, unsigned int keep, struct ckpt_e
 	struct store_removed removed = { 0 };
 	int ret = name ? gc_one(s, name, keep, err, &removed) : gc_all(s, keep, err, &removed);
 
+	ret = sweep(s, ret, err, &removed);
 	store_audit(s, &(struct store_event){ .what = "gc", .ref = name,
 					      .removed = removed.generations, .code = ret, .err = err });
 	if (ret_removed)

@@ -3,6 +3,8 @@
 #ifndef CKPT_STORE_PRIV_H
 #define CKPT_STORE_PRIV_H
 
+#include <dirent.h>
+
 #include "buf.h"
 #include "store.h"
 
@@ -50,7 +52,21 @@ static inline uint64_t store_scan_generation(const struct job_scan *scan, size_t
  */
 int store_lock(int fd, int how);
 
-/* Open a generation for reading, never through a link: an fd or -errno, no text. */
+/* A directory's entries, to be closed by closedir(); NULL and errno. */
+DIR *store_listing(int dirfd);
+
+#define STORE_SHARED_MAX	71	/* the name of a shared image, and its NUL */
+
+/* Its name, and the directory they are in: an fd or -errno, no text. */
+void store_shared_name(const uint8_t id[IMAGE_ID_SIZE], const uint8_t digest[IMAGE_HASH_SIZE],
+		       char ret_name[STORE_SHARED_MAX]);
+int store_shared_dir(const struct store *store, bool create);
+
+/* Remove those that no generation has pages in.  0 or -errno, no text. */
+int store_sweep_shared(const struct store *store, uint64_t *ret_bytes);
+
+/* Open a file, or a generation, for reading, never through a link: an fd or -errno, no text. */
+int store_open_file(int dirfd, const char *name);
 int store_open_generation(int jobfd, uint64_t generation);
 
 /* Whether nobody but the caller and root may have put there what @fd (at @path) is or holds. */

@@ -4,6 +4,8 @@
  *
  *	STORE/				0700
  *	STORE/.audit			0600, what was done (store-audit.c)
+ *	STORE/.dedup			0600, where pages are (store-dedup.c)
+ *	STORE/.shared/			0700, images that others have pages in (store-shared.c)
  *	STORE/NAME/			0700, one a job, made with its first generation
  *	STORE/NAME/gen-00000001.ckpt	0600, one a generation
  *	STORE/NAME/.tmp-00000002	0600, a generation being written (store-write.c)
@@ -256,7 +258,7 @@ static int compare_u64(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static DIR *open_listing(int dirfd)
+DIR *store_listing(int dirfd)
 {
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir;
@@ -273,7 +275,7 @@ int store_scan(int jobfd, struct job_scan *ret_scan)
 {
 	struct job_scan scan = { { 0 }, { 0 } };
 	struct dirent *entry;
-	DIR *dir = open_listing(jobfd);
+	DIR *dir = store_listing(jobfd);
 	int ret = 0;
 
 	if (!dir)
@@ -322,7 +324,7 @@ int store_job_names(const struct store *s, struct buf *ret_names)
 	char name[STORE_NAME_MAX + 1];
 	struct buf names = { 0 };
 	struct dirent *entry;
-	DIR *dir = open_listing(s->fd);
+	DIR *dir = store_listing(s->fd);
 	int ret = 0;
 
 	if (!dir)
@@ -351,22 +353,30 @@ int store_job_names(const struct store *s, struct buf *ret_names)
 	return 0;
 }
 
+int store_open_file(int dirfd, const char *name)
+{
+	/* O_NONBLOCK: somebody may have put a FIFO there */
+	int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), ret = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st))
+		ret = -errno;
+	else if (!S_ISREG(st.st_mode))
+		ret = -EINVAL;
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
+}
+
 int store_open_generation(int jobfd, uint64_t generation)
 {
 	char file[STORE_FILE_MAX];
-	struct stat st;
-	int fd;
 
 	store_file_name(generation, file);
-	/* O_NONBLOCK: somebody may have put a FIFO there */
-	fd = openat(jobfd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-		close(fd);
-		return -EINVAL;
-	}
-	return fd;
+	return store_open_file(jobfd, file);
 }
 
 bool store_same_file(int fd, int dirfd, const char *name)

@@ -124,6 +124,14 @@ int store_resolve_sibling(struct store *store, const struct store_ref *of, uint6
 			  struct store_ref *ret_ref);
 
 /*
+ * Open an image that @of, of @store or a path, has pages in.  -ENOENT: it is missing.  @to_run as
+ * above, for it and the directory.
+ */
+int store_open_source(const struct store *store, const struct store_ref *of,
+		      const struct image_source *source, bool to_run, struct ckpt_err *err,
+		      int *ret_fd);
+
+/*
  * Keep the generation open as @fd from being removed, until @fd is closed.  -ENOENT: it is gone
  * already; -EWOULDBLOCK: it is being removed.  Where there are no file locks it is not kept.
  */
