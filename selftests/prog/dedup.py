@@ -91,14 +91,14 @@ def main(t):
     for _, p in ranks:
         p.kill9()
     with t.fact("the_first_one_can_be_removed"):
-        if ct.ckptctl("rm", "-o", store, "rank2").status or ct.ckptctl("gc", "-o", store).status:
+        if ct.ckptctl("rm", "--all", "-o", store, "rank2").status or ct.ckptctl("gc", "-o", store).status:
             raise ct.Failed("rm or gc")
         for n, _ in ranks[1:]:
             ct.verify("rank%d" % n, store)
     comes_back(t, ranks[1:], store)
     with t.fact("with_the_last_of_them_all_is_gone"):
         for n, _ in ranks[1:]:
-            if ct.ckptctl("rm", "-o", store, "rank%d" % n).status:
+            if ct.ckptctl("rm", "--all", "-o", store, "rank%d" % n).status:
                 raise ct.Failed("rm")
         left = [name for name in os.listdir(store) if name not in (".audit", ".dedup")]
         if left:
