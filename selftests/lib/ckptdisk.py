@@ -10,9 +10,9 @@ import ckpttest as ct
 SECTOR = 512
 
 
-def call(*argv):
-    """What a command prints; it has to succeed."""
-    p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+def call(*argv, told=b""):
+    """What a command prints that is told something; it has to succeed."""
+    p = subprocess.run(argv, input=told, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if p.returncode:
         raise ct.Failed("%s: %r" % (" ".join(argv), p.stdout))
     return p.stdout.decode().strip()
@@ -42,7 +42,8 @@ class Mapped:
         return "0 %d %s" % (self.sectors, table)
 
     def becomes(self, table, *options):
-        call("dmsetup", "load", self.name, "--table", self.line(table))
+        """From now on; a table of several lines has their starts and lengths."""
+        call("dmsetup", "load", self.name, told=(table if "\n" in table else self.line(table)).encode())
         call("dmsetup", "suspend", "--noudevsync", *options, self.name)
         call("dmsetup", "resume", "--noudevsync", self.name)
 

@@ -25,7 +25,6 @@ class Disk(disks.Mapped):
         # no journal: its end would be told by writes too, and make the file system read-only
         disks.call("mkfs.ext4", "-q", "-O", "^has_journal", self.device)
         self.mount(os.path.join(where, "mnt"), "-o", "errors=continue")
-        self.plan = os.path.join(where, "plan")
 
     def loses(self, path):
         """The places of that file can be written to no more; all others can."""
@@ -36,17 +35,14 @@ class Disk(disks.Mapped):
                 bad.append((int(found.group(1)), int(found.group(2)) + 1))
         if not bad:
             raise ct.Failed("%s is nowhere" % path)
-        at = 0
-        with open(self.plan, "w") as f:
-            for begin, end in sorted(bad) + [(self.sectors, self.sectors)]:
-                if begin > at:
-                    f.write("%d %d linear %s %d\n" % (at, begin - at, self.loops[0], at))
-                if end > begin:
-                    f.write("%d %d error\n" % (begin, end - begin))
-                at = end
-        disks.call("dmsetup", "load", self.name, self.plan)
-        disks.call("dmsetup", "suspend", "--noudevsync", "--nolockfs", self.name)
-        disks.call("dmsetup", "resume", "--noudevsync", self.name)
+        at, plan = 0, ""
+        for begin, end in sorted(bad) + [(self.sectors, self.sectors)]:
+            if begin > at:
+                plan += "%d %d linear %s %d\n" % (at, begin - at, self.loops[0], at)
+            if end > begin:
+                plan += "%d %d error\n" % (begin, end - begin)
+            at = end
+        self.becomes(plan, "--nolockfs")
 
 
 @contextlib.contextmanager

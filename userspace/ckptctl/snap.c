@@ -35,9 +35,6 @@ static const char * const keeps[] = {
 	[SNAP_KEEP_AUTO] = "auto", [SNAP_KEEP_REFLINK] = "reflink", [SNAP_KEEP_COPY] = "copy",
 	[SNAP_KEEP_TRUNCATE] = "truncate", [SNAP_KEEP_NONE] = "none", NULL
 };
-static const char * const barriers[] = {
-	[SNAP_BARRIER_AFTER] = "after", [SNAP_BARRIER_STRICT] = "strict", [SNAP_BARRIER_NONE] = "none", NULL
-};
 
 #define I(x)	((json_int_t)(x))
 
@@ -69,7 +66,7 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "tracked", r->tracked, "unchanged_pages", I(s->out_parent),
 			 "dirty_pages", I(s->out_dirty), "uncovered_pages", I(s->out_uncovered),
 			 "same_pages", I(r->same_pages), "gone_pages", I(r->pages.gone_pages),
-			 "barrier", "mode", barriers[o->barrier], "files", (int)r->barrier_files, "ns", I(s->out_barrier_ns),
+			 "barrier", "mode", snap_barriers[o->barrier], "files", (int)r->barrier_files, "ns", I(s->out_barrier_ns),
 			 "files", "kept", (int)r->kept_files, "cloned", (int)r->cloned_files,
 			 "copied_bytes", I(r->copied_bytes), "ns", I(r->kept_ns),
 			 "readback_ns", I(r->readback_ns),
@@ -264,7 +261,7 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
 						 arg);
 			break;
 		case OPT_BARRIER:
-			if (!choose(arg, barriers, &n))
+			if (!choose(arg, snap_barriers, &n))
 				return ctl_usage(ctl, "'%s' is none of after, strict, none", arg);
 			o->barrier = n;
 			break;

@@ -233,22 +233,6 @@ static const struct segment *find_segment(const struct core *c, uint64_t addr)
 					compare_segment) : NULL;
 }
 
-static int write_at(struct core *c, const char *data, uint64_t len, uint64_t offset)
-{
-	while (len) {
-		ssize_t n = pwrite(c->fd, data, len, offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return ckpt_err_sys(c->err, n ? errno : EIO, "cannot write the core");
-		data += n;
-		offset += n;
-		len -= n;
-	}
-	return 0;
-}
-
 /* A span may cross mappings that were merged since, or never were one. */
 static int put_pages(struct core *c, uint64_t addr, const char *data, uint64_t len)
 {
@@ -263,7 +247,9 @@ static int put_pages(struct core *c, uint64_t addr, const char *data, uint64_t l
 					    "is mapped", (unsigned long long)addr);
 		n = s->end - addr < len ? s->end - addr : len;
 		if (s->content) {
-			ret = write_at(c, data, n, s->offset + (addr - s->start));
+			ret = util_pwrite_full(c->fd, data, n, s->offset + (addr - s->start));
+			if (ret)
+				ckpt_err_sys(c->err, ret, "cannot write the core");
 			c->result->data_pages += n / c->page_size;
 		}
 		addr += n;

@@ -19,6 +19,8 @@
 #define PHDRS_MAX	256
 #define DIGEST_BATCH	(1u << 20)
 
+const char * const meta_beside[META_BESIDE] = { "-journal", "-wal", "-shm" };
+
 static struct meta_file *find(const struct meta_files *m, const char *path)
 {
 	for (size_t i = 0; i < m->nr; i++)

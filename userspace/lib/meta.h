@@ -75,6 +75,13 @@ struct meta_pipe {
 	uint32_t	capacity;
 };
 
+/*
+ * What a database keeps beside a file and finds by its name: that with one of these at its end
+ * (sqlite.org/tempfiles.html).
+ */
+#define META_BESIDE	3
+extern const char * const meta_beside[META_BESIDE];
+
 struct meta_files {
 	struct meta_file *files;	/* each path once */
 	size_t		nr;

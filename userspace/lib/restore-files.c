@@ -443,12 +443,6 @@ int restore_files_commit(struct restore *rs)
 
 	for (size_t i = 0; i < fs->nr_cuts; i++) {
 		const struct ckpt_model_fd *f = fs->cuts[i].f;
-		const int64_t ns = f->rec.id.mtime_ns;
-		const struct timespec times[2] = {
-			{ .tv_nsec = UTIME_OMIT },
-			{ .tv_sec = ns / (int64_t)NSEC_PER_SEC, .tv_nsec = ns % (int64_t)NSEC_PER_SEC },
-		};
-
 		struct stat st;
 
 		if (fstat(fs->cuts[i].fd, &st) < 0 ||
@@ -458,7 +452,7 @@ int restore_files_commit(struct restore *rs)
 		if (rs->opts->cut && (uint64_t)st.st_size > f->rec.id.size)
 			rs->opts->cut(f->path, (uint64_t)st.st_size - f->rec.id.size, rs->opts->arg);
 		/* So that a second restore from the same image finds what it expects. */
-		futimens(fs->cuts[i].fd, times);
+		restore_set_mtime(fs->cuts[i].fd, f->rec.id.mtime_ns);
 	}
 	return 0;
 }

@@ -67,22 +67,6 @@ static int bad_run(struct restore *rs, const struct meta_file *mf)
 			    mf->path);
 }
 
-static int write_at(int fd, const char *data, uint64_t len, uint64_t at)
-{
-	while (len) {
-		ssize_t n = pwrite(fd, data, len, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		data += n;
-		at += (uint64_t)n;
-		len -= (uint64_t)n;
-	}
-	return 0;
-}
-
 /*
  * Nothing but zeros from @at to @end.  Not by truncation, which would take the program's own copies of
  * mapped pages with it.
@@ -97,11 +81,11 @@ static int write_zeros(int fd, uint64_t at, uint64_t end)
 	if (!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)(end - at)))
 		return 0;
 	for (; !r && at < end; at += sizeof(zeros))
-		r = write_at(fd, zeros, end - at < sizeof(zeros) ? end - at : sizeof(zeros), at);
+		r = util_pwrite_full(fd, zeros, end - at < sizeof(zeros) ? end - at : sizeof(zeros), at);
 	return r;
 }
 
-/* One way through what the image has: to read it, when @fd is -1, or to write it there. */
+/* All the image has, with zeros between. */
 static int write_runs(struct restore *rs, const struct meta_file *mf, struct image_pages *pages, int fd,
 		      uint64_t *ret_at)
 {
@@ -122,13 +106,11 @@ static int write_runs(struct restore *rs, const struct meta_file *mf, struct ima
 		r = image_pages_borrow(pages, i, rs->err, &data);
 		if (r)
 			return r;
-		if (fd >= 0)
-			r = write_zeros(fd, at, run.addr < mf->size ? run.addr : mf->size);
-		if (fd >= 0 && !r)
-			r = write_at(fd, data, run_bytes(&run, mf->size), run.addr);
+		r = write_zeros(fd, at, run.addr < mf->size ? run.addr : mf->size);
+		if (!r)
+			r = util_pwrite_full(fd, data, run_bytes(&run, mf->size), run.addr);
 		if (r)
 			return ckpt_err_sys(rs->err, r, "%s: write what it held at the snapshot", mf->path);
-		r = fd < 0 ? restore_interrupted(rs) : 0;
 		at = run.addr + run_bytes(&run, mf->size);
 	}
 	*ret_at = at;
@@ -140,7 +122,7 @@ static int write_content(struct restore *rs, const struct meta_file *mf, int fd)
 {
 	struct image_pages *pages;
 	struct stat st;
-	uint64_t at;
+	uint64_t at = 0;
 	int r = open_content(rs, mf, &pages);
 
 	if (r)
@@ -158,19 +140,6 @@ static int write_content(struct restore *rs, const struct meta_file *mf, int fd)
 	return r ? ckpt_err_sys(rs->err, r, "%s: write what it held at the snapshot", mf->path) : 0;
 }
 
-static int check_content(struct restore *rs, const struct meta_file *mf)
-{
-	struct image_pages *pages;
-	uint64_t at;
-	int r = open_content(rs, mf, &pages);
-
-	if (r)
-		return r;
-	r = write_runs(rs, mf, pages, -1, &at);
-	image_pages_close(pages);
-	return r;
-}
-
 /* Whether @len bytes of @fd at @at are @data's, or zero when that is NULL: 1, 0 or -errno. */
 static int same_bytes(int fd, const char *data, uint64_t len, uint64_t at, char *buf)
 {
@@ -186,49 +155,60 @@ static int same_bytes(int fd, const char *data, uint64_t len, uint64_t at, char 
 	return 1;
 }
 
-/* Likewise the whole file. */
-static int same_content(struct restore *rs, const struct meta_file *mf, int fd)
+/* Read all runs; *@same becomes 0 at the first that differs from @fd, or -errno, and @fd is read no more. */
+static int compare_runs(struct restore *rs, const struct meta_file *mf, struct image_pages *pages, int fd,
+			char *buf, int *same)
 {
-	char *buf = malloc(COMPARE_BATCH);
 	struct image_pages_stats stats;
-	struct image_pages *pages;
 	uint64_t at = 0;
-	int r = 1, e;
+	int r = 0;
 
-	if (!buf)
-		return ckpt_err_sys(rs->err, ENOMEM, "%s", mf->path);
-	e = open_content(rs, mf, &pages);
-	if (e) {
-		free(buf);
-		return e;
-	}
 	image_pages_get_stats(pages, &stats);
-	for (uint64_t i = 0; r > 0 && i < stats.runs; i++) {
+	for (uint64_t i = 0; !r && i < stats.runs; i++) {
 		const void *data = NULL;
 		struct image_run run;
 
 		image_pages_get_run(pages, i, &run);
 		if (run.kind == IMAGE_RUN_DATA)
-			e = image_pages_borrow(pages, i, rs->err, &data);
+			r = image_pages_borrow(pages, i, rs->err, &data);
 		else if (run.kind != IMAGE_RUN_ZERO)
-			e = bad_run(rs, mf);
-		if (e || run.addr >= mf->size)
-			break;
-		r = same_bytes(fd, NULL, run.addr - at, at, buf);
-		if (r > 0)
-			r = same_bytes(fd, data, run_bytes(&run, mf->size), run.addr, buf);
-		at = run.addr + run_bytes(&run, mf->size);
-		e = restore_interrupted(rs);
-		if (e)
-			break;
+			r = bad_run(rs, mf);
+		if (r)
+			return r;
+		if (*same > 0 && run.addr < mf->size) {
+			*same = same_bytes(fd, NULL, run.addr - at, at, buf);
+			if (*same > 0)
+				*same = same_bytes(fd, data, run_bytes(&run, mf->size), run.addr, buf);
+			at = run.addr + run_bytes(&run, mf->size);
+		}
+		r = restore_interrupted(rs);
 	}
-	if (!e && r > 0)
-		r = same_bytes(fd, NULL, mf->size - at, at, buf);
-	image_pages_close(pages);
+	if (!r && *same > 0)
+		*same = same_bytes(fd, NULL, mf->size - at, at, buf);
+	return r;
+}
+
+/*
+ * All the image has of it is read once, before anything is changed: it is sound.  Whether that is what @fd,
+ * -1: none, holds: 1, 0 or -errno.
+ */
+static int check_content(struct restore *rs, const struct meta_file *mf, int fd)
+{
+	char *buf = malloc(COMPARE_BATCH);
+	struct image_pages *pages;
+	int same = fd >= 0, r;
+
+	if (!buf)
+		return ckpt_err_sys(rs->err, ENOMEM, "%s", mf->path);
+	r = open_content(rs, mf, &pages);
+	if (!r) {
+		r = compare_runs(rs, mf, pages, fd, buf, &same);
+		image_pages_close(pages);
+	}
 	free(buf);
-	if (e)
-		return e;
-	return r < 0 ? ckpt_err_sys(rs->err, r, "%s: read", mf->path) : r;
+	if (r)
+		return r;
+	return same < 0 ? ckpt_err_sys(rs->err, same, "%s: read", mf->path) : same;
 }
 
 /* ------------------------------------------------------------------------- a file to put back */
@@ -347,7 +327,7 @@ static int copy_bytes(struct restore *rs, int from, int to, uint64_t size)
 
 			r = util_pread_full(from, buf, n, at);
 			if (!r)
-				r = write_at(to, buf, n, at);
+				r = util_pwrite_full(to, buf, n, at);
 			if (!r)
 				r = restore_interrupted(rs);
 		}
@@ -391,17 +371,12 @@ static int set_owner_and_mode(const struct meta_file *mf, int fd)
 /* All of it, durable. */
 static int fill(struct restore *rs, struct kept *k)
 {
-	const int64_t ns = k->mf->mtime_ns;
-	const struct timespec times[2] = {
-		{ .tv_nsec = UTIME_OMIT },
-		{ .tv_sec = ns / (int64_t)NSEC_PER_SEC, .tv_nsec = ns % (int64_t)NSEC_PER_SEC },
-	};
 	int r = write_content(rs, k->mf, k->fd);
 
 	if (r)
 		return r;
 	r = set_owner_and_mode(k->mf, k->fd);
-	futimens(k->fd, times);
+	restore_set_mtime(k->fd, k->mf->mtime_ns);
 	if (!r)
 		r = util_fsync(k->fd);
 	return r ? ckpt_err_sys(rs->err, r, "%s: put back what it was", k->mf->path) : 0;
@@ -441,15 +416,15 @@ static int check_same(struct restore *rs, const struct kept *k, const struct sta
 /* There is one, @seen: found as it has to be, or to be written by restore_kept_commit(). */
 static int prepare_old(struct restore *rs, struct kept *k, int seen, const struct stat *st)
 {
-	int r = check_same(rs, k, st), same = 0;
+	const bool as_long = (uint64_t)st->st_size == k->mf->size;
+	int r = check_same(rs, k, st), same;
 
 	if (r)
 		return r;
 	k->fd = restore_reopen(seen, O_RDWR);
 	if (k->fd < 0)
 		return ckpt_err_sys(rs->err, errno, "%s: open", k->mf->path);
-	if ((uint64_t)st->st_size == k->mf->size)
-		same = same_content(rs, k->mf, k->fd);
+	same = check_content(rs, k->mf, as_long ? k->fd : -1);
 	if (same < 0)
 		return same;
 	k->differs = !same;
@@ -469,6 +444,10 @@ static int prepare_old(struct restore *rs, struct kept *k, int seen, const struc
 
 static int prepare_new(struct restore *rs, struct kept *k)
 {
+	int r = check_content(rs, k->mf, -1);
+
+	if (r)
+		return r;
 	k->fd = make_file(rs, k, "%.200s.ckpt-%u");
 	k->is_new = k->fd >= 0;
 	return k->fd < 0 ? k->fd : fill(rs, k);
@@ -479,8 +458,6 @@ static int prepare(struct restore *rs, struct kept *k)
 	struct stat st;
 	int seen, r = find_place(rs, k);
 
-	if (!r)
-		r = check_content(rs, k->mf);
 	if (r)
 		return r;
 	seen = look(rs, k, &st);
@@ -532,8 +509,6 @@ int restore_kept_open(struct restore *rs, const char *thing, const struct meta_f
 /* One that was not open, and the file it stands beside is put back, or was found as it is to be. */
 static bool is_beside(const struct restore *rs, const char *path)
 {
-	static const char * const ends[] = { "-journal", "-wal", "-shm" };
-
 	for (size_t i = 0; i < rs->m->nr_fds; i++)
 		if (rs->m->fds[i].path && !strcmp(rs->m->fds[i].path, path))
 			return false;
@@ -541,8 +516,8 @@ static bool is_beside(const struct restore *rs, const char *path)
 		const char *base = rs->files->kept[i].mf->path;
 		size_t len = strlen(base);
 
-		for (size_t e = 0; e < sizeof(ends) / sizeof(*ends); e++)
-			if (!strncmp(path, base, len) && !strcmp(path + len, ends[e]))
+		for (size_t e = 0; e < META_BESIDE; e++)
+			if (!strncmp(path, base, len) && !strcmp(path + len, meta_beside[e]))
 				return true;
 	}
 	return false;

@@ -126,6 +126,16 @@ int restore_open(struct restore *rs, int root, const char *thing, const char *pa
 	return r;
 }
 
+void restore_set_mtime(int fd, int64_t ns)
+{
+	const struct timespec times[2] = {
+		{ .tv_nsec = UTIME_OMIT },
+		{ .tv_sec = ns / (int64_t)NSEC_PER_SEC, .tv_nsec = ns % (int64_t)NSEC_PER_SEC },
+	};
+
+	futimens(fd, times);
+}
+
 static void time_text(int64_t ns, char *buf, size_t size)
 {
 	time_t sec = (time_t)(ns / (int64_t)NSEC_PER_SEC);

@@ -122,6 +122,8 @@ void restore_name_owner(pid_t tid, char *buf, size_t size);
 int restore_interrupted(struct restore *rs);
 
 /* restore-open.c: see there. */
+/* As far as it can be; the access time stays. */
+void restore_set_mtime(int fd, int64_t ns);
 #define RESTORE_TMPFILE		(O_TMPFILE & ~O_DIRECTORY)	/* the bit of O_TMPFILE itself */
 
 struct opened {

@@ -84,12 +84,11 @@ static int flush(int dir, const char *name, struct ckpt_err *err)
 	return ret;
 }
 
-/* Whether the /proc link @name leads to a file that has a name; what is dirty of it is written then. */
-static int look_at(int dir, const char *name, enum snap_keep keep, struct ckpt_err *err, bool *found)
+/* Whether the /proc link @name, to @st, leads to a file that has a name; what is dirty of it is written then. */
+static int look_at(int dir, const char *name, const struct stat *st, enum snap_keep keep,
+		   struct ckpt_err *err, bool *found)
 {
-	struct stat st;
-
-	if (fstatat(dir, name, &st, 0) || !S_ISREG(st.st_mode) || !st.st_nlink)
+	if (!S_ISREG(st->st_mode) || !st->st_nlink)
 		return 0;
 	*found = true;
 	return keep == SNAP_KEEP_COPY ? 0 : flush(dir, name, err);
@@ -101,6 +100,7 @@ static int look_at_maps(pid_t pid, enum snap_keep keep, struct ckpt_err *err, bo
 	unsigned long long start, end, inode;
 	char path[80], perms[8], *line = NULL;
 	size_t room = 0;
+	struct stat st;
 	int ret = 0;
 	FILE *f;
 
@@ -111,7 +111,8 @@ static int look_at_maps(pid_t pid, enum snap_keep keep, struct ckpt_err *err, bo
 		    perms[3] != 's' || perms[1] != 'w' || !inode)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", pid, start, end);
-		ret = look_at(AT_FDCWD, path, keep, err, found);
+		if (!fstatat(AT_FDCWD, path, &st, 0))
+			ret = look_at(AT_FDCWD, path, &st, keep, err, found);
 	}
 	free(line);
 	if (f)
@@ -133,7 +134,7 @@ int snap_kept_expected(pid_t pid, enum snap_keep keep, struct ckpt_err *err, boo
 		struct stat st;
 
 		if (!fstatat(dirfd(dir), de->d_name, &st, 0) && seems_in_place(dirfd(dir), de->d_name, &st))
-			ret = look_at(dirfd(dir), de->d_name, keep, err, ret_found);
+			ret = look_at(dirfd(dir), de->d_name, &st, keep, err, ret_found);
 	}
 	if (dir)
 		closedir(dir);
@@ -455,15 +456,14 @@ static int keep_beside(struct keeper *k, const char *path, uint32_t uid)
 
 static int keep_all_beside(struct keeper *k)
 {
-	static const char * const ends[] = { "-journal", "-wal", "-shm" };
 	size_t nr = k->files->nr_kept;
 	int ret = 0;
 
 	for (size_t i = 0; !ret && i < nr; i++) {
-		for (size_t e = 0; !ret && e < sizeof(ends) / sizeof(*ends); e++) {
+		for (size_t e = 0; !ret && e < META_BESIDE; e++) {
 			char *path;
 
-			if (asprintf(&path, "%s%s", snap_kept_at(k->files, i)->meta.path, ends[e]) < 0)
+			if (asprintf(&path, "%s%s", snap_kept_at(k->files, i)->meta.path, meta_beside[e]) < 0)
 				return ckpt_err_sys(k->err, ENOMEM, "list of files");
 			ret = keep_beside(k, path, snap_kept_at(k->files, i)->meta.uid);
 			free(path);

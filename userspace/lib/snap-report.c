@@ -51,8 +51,8 @@ static json_t *memory_to_json(const struct ckpt_stats *s, const struct image_pag
 			 "runs", I(p->runs), "shared_pages", I(p->shared_pages));
 }
 
-static const char * const barriers[] = {
-	[SNAP_BARRIER_AFTER] = "after", [SNAP_BARRIER_STRICT] = "strict", [SNAP_BARRIER_NONE] = "none",
+const char * const snap_barriers[] = {
+	[SNAP_BARRIER_AFTER] = "after", [SNAP_BARRIER_STRICT] = "strict", [SNAP_BARRIER_NONE] = "none", NULL
 };
 
 int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *model,
@@ -74,7 +74,7 @@ int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *mod
 			"pause", pause_to_json(&r->stats),
 			"memory", memory_to_json(&r->stats, &r->pages),
 			"delta", delta_to_json(r),
-			"barrier", barriers[opts->barrier], "barrier_files", (int)r->barrier_files,
+			"barrier", snap_barriers[opts->barrier], "barrier_files", (int)r->barrier_files,
 			"files", "kept", (int)r->kept_files, "cloned", (int)r->cloned_files,
 			"copied_bytes", I(r->copied_bytes), "ns", I(r->kept_ns),
 			"machine", machine_to_json(&machine), "tools", CKPT_VERSION);

@@ -35,6 +35,9 @@ enum snap_barrier {
 	SNAP_BARRIER_NONE,	/* never: after a power failure the image may be newer than they are */
 };
 
+/* Their names for people and in images, by the enum; a NULL ends them. */
+extern const char * const snap_barriers[];
+
 /* What becomes of files that the program changes in place, and goes on to. */
 enum snap_keep {
 	SNAP_KEEP_AUTO,		/* a clone, else a copy is kept; with @kill as SNAP_KEEP_NONE */

@@ -52,6 +52,30 @@ int util_pread_full(int fd, void *p, size_t n, uint64_t off)
 	return 0;
 }
 
+int util_pwrite_full(int fd, const void *p, size_t n, uint64_t off)
+{
+	const char *at = p;
+
+	while (n) {
+		ssize_t done;
+
+		if (off > INT64_MAX)
+			return -EOVERFLOW;
+		done = pwrite(fd, at, n, off);
+		if (done < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		if (!done)
+			return -EIO;	/* as in util_write_full() */
+		at += done;
+		off += done;
+		n -= done;
+	}
+	return 0;
+}
+
 int util_next_data(int fd, uint64_t size, uint64_t at, uint64_t *ret_begin, uint64_t *ret_end)
 {
 	off_t begin, end;

@@ -16,6 +16,9 @@ int util_write_full(int fd, const void *p, size_t n);
 /* Read exactly @n bytes at @off.  0, -errno, or -ENODATA if the file ends before. */
 int util_pread_full(int fd, void *p, size_t n, uint64_t off);
 
+/* Write all @n bytes at @off.  0 or -errno. */
+int util_pwrite_full(int fd, const void *p, size_t n, uint64_t off);
+
 /*
  * The next stretch of data of a file of @size bytes, from @at on: 1, 0 when there is none, -errno.  A file
  * system that knows no holes has data all through.
