@@ -322,6 +322,12 @@ static bool section_header_ok(const struct image *img, uint32_t section,
 	       h->owner == s->owner && h->sub == s->sub && h->ordinal == section;
 }
 
+static int other_header(struct image *img, uint32_t section, struct ckpt_err *err)
+{
+	return ckpt_err_set(err, EBADMSG, "%s: damaged image: section %u: section header and section table "
+			    "disagree", img->label, section);
+}
+
 int image_check_section_header(struct image *img, uint32_t section, struct ckpt_err *err)
 {
 	struct image_section_header_disk h;
@@ -330,9 +336,7 @@ int image_check_section_header(struct image *img, uint32_t section, struct ckpt_
 	ret = image_read(img, img->table[section].offset, &h, sizeof(h), "section header", err);
 	if (ret)
 		return ret;
-	if (!section_header_ok(img, section, &h))
-		return damaged(img, "section header and section table disagree", err);
-	return 0;
+	return section_header_ok(img, section, &h) ? 0 : other_header(img, section, err);
 }
 
 /* Read in steps: memory follows what was really there. */
@@ -379,7 +383,7 @@ int image_load(struct image *img, uint32_t section, struct ckpt_err *err,
 		ret = ckpt_err_set(err, EBADMSG, "%s: damaged image: section %u: wrong checksum",
 				   img->label, section);
 	else if (!section_header_ok(img, section, (const void *)b.data))
-		ret = damaged(img, "section header and section table disagree", err);
+		ret = other_header(img, section, err);
 	if (ret)
 		goto out;
 	/* the body moves to the front, where free() can find it */
