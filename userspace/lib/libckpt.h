@@ -314,6 +314,61 @@ int ckpt_store_remove(struct ckpt_store *store, const char *ref, struct ckpt_err
 int ckpt_store_gc(struct ckpt_store *store, const char *name, unsigned int keep,
 		  struct ckpt_err *err, uint64_t *ret_bytes);
 
+#define CKPT_RETAIN_NO_FOLD	(1u << 0)	/* fold nothing: what the kept ones are built on stays */
+
+/**
+ * struct ckpt_retain_request - what of each job is to stay
+ * @size: sizeof(struct ckpt_retain_request)
+ * @flags: CKPT_RETAIN_*
+ * @keep: so many of the newest; 0: 3 if @max_age_ns is given, else all
+ * @reserved: 0
+ * @max_age_ns: and all that are not older; 0: age does not count
+ * @level: of compression, for what is folded: zstd's, -7 to 19, or CKPT_LEVEL_*
+ * @name: only of this job; NULL: of all
+ * @progress: of a fold, told bytes done and of all; not 0 gives up with that negative errno; may be NULL
+ * @arg: for @progress
+ */
+struct ckpt_retain_request {
+	size_t		size;
+	uint32_t	flags;
+	uint32_t	keep;
+	uint64_t	max_age_ns;
+	uint32_t	reserved;
+	int		level;
+	const char	*name;
+	int		(*progress)(uint64_t done, uint64_t total, void *arg);
+	void		*arg;
+};
+
+/**
+ * struct ckpt_retained - what came of it
+ * @size: sizeof(struct ckpt_retained), set by the caller
+ * @generations: that were removed
+ * @temporaries: likewise, what dead writers had left
+ * @bytes: of both
+ * @held: generations kept because a newer one cannot be read
+ * @unreadable: kept because they cannot be read themselves
+ * @folded: that are full now
+ */
+struct ckpt_retained {
+	size_t		size;
+	uint64_t	generations;
+	uint64_t	temporaries;
+	uint64_t	bytes;
+	uint64_t	held;
+	uint64_t	unreadable;
+	uint64_t	folded;
+};
+
+/*
+ * As ckptctl gc does: the oldest generation of a job that is to stay is folded into a full one if it is a
+ * delta, and what nobody needs then is removed.  A job that fails does not keep the others from being
+ * cleaned; the first failure is the error.  @ret_retained, which may be NULL, is filled then too, unless
+ * it is -EINVAL for the request.
+ */
+int ckpt_store_retain(struct ckpt_store *store, const struct ckpt_retain_request *request,
+		      struct ckpt_err *err, struct ckpt_retained *ret_retained);
+
 /* --------------------------------------------------------------------------------- restore */
 
 /* Give the program @path as descriptor @fd. */
