@@ -28,9 +28,9 @@ static void human(const struct ctl *ctl, json_t *o)
 	       out_size(out_get(o, "old_size"), was));
 }
 
-static json_t *report(const char *label, const struct compact_result *r)
+static json_t *report(const struct compact_result *r)
 {
-	return json_pack("{s:b,s:o,s:b,s:I,s:I,s:I,s:I}", "ok", 1, "ref", report_text(label),
+	return json_pack("{s:b,s:o,s:b,s:I,s:I,s:I,s:I}", "ok", 1, "ref", report_text(r->label),
 			 "changed", r->length > 1, "generations", (json_int_t)r->length,
 			 "size", (json_int_t)r->info.file_size,
 			 "old_size", (json_int_t)r->old_size,
@@ -40,7 +40,6 @@ static json_t *report(const char *label, const struct compact_result *r)
 static int compact(struct ctl *ctl, const char *ref, int level)
 {
 	struct compact_result r;
-	char label[STORE_NAME_MAX + 24];
 	struct store *store;
 	int ret, sig;
 
@@ -56,9 +55,7 @@ static int compact(struct ctl *ctl, const char *ref, int level)
 	}
 	if (ret)
 		return ctl_fail(ctl, NULL);
-	snprintf(label, sizeof(label), "%.*s@%llu", STORE_NAME_MAX, r.info.job,
-		 (unsigned long long)r.info.generation);
-	return ctl_report(ctl, report(label, &r), human);
+	return ctl_report(ctl, report(&r), human);
 }
 
 static int run(struct ctl *ctl, int argc, char **argv)

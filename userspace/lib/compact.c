@@ -5,6 +5,7 @@
  * member, since addresses rise and each member has them in that order.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -200,6 +201,8 @@ int compact_run(struct store *store, const char *ref, int level, stream_progress
 	if (ret)
 		return ret;
 	info = image_get_info(chain_image(c.chain));
+	snprintf(ret_result->label, sizeof(ret_result->label), "%s@%llu", chain_ref(c.chain)->name,
+		 (unsigned long long)chain_ref(c.chain)->generation);
 	ret_result->length = chain_length(c.chain);
 	ret_result->old_size = info->file_size;
 	ret_result->info = *info;

@@ -8,12 +8,14 @@
 
 /**
  * struct compact_result - what came of it
+ * @label: JOB@GENERATION; the job in @info may be one it was imported from
  * @info: of the image that is there now
  * @pages: its figures
  * @length: generations that were folded; 1: it was full already, nothing was done
  * @old_size: bytes the generation's file had
  */
 struct compact_result {
+	char			label[STORE_NAME_MAX + 24];
 	struct image_info	info;
 	struct image_pages_stats pages;
 	size_t			length;
