@@ -24,7 +24,7 @@ _ckptctl_refs() {
 _ckptctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
 	local common="--store --json --verbose --quiet --help --version"
-	local verbs="snap restore list show verify rm gc compact diff export check"
+	local verbs="snap restore list show verify rm gc compact diff export import check"
 
 	COMPREPLY=()
 	# A reference has an @ in it; it is one word.
@@ -34,7 +34,7 @@ _ckptctl() {
 		return
 	fi
 	case $prev in
-	--core)
+	--core | --tar)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return ;;
 	-o | --store)
@@ -50,8 +50,10 @@ _ckptctl() {
 	verify:-* | rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;
 	gc:-*) COMPREPLY=($(compgen -W "--keep --keep-for --no-compact $common" -- "$cur")) ;;
 	compact:-*) COMPREPLY=($(compgen -W "--compress $common" -- "$cur")) ;;
-	export:-*) COMPREPLY=($(compgen -W "--core $common" -- "$cur")) ;;
+	export:-*) COMPREPLY=($(compgen -W "--core --tar --all $common" -- "$cur")) ;;
+	import:-*) COMPREPLY=($(compgen -W "--name $common" -- "$cur")) ;;
 	*:-*) COMPREPLY=($(compgen -W "$common" -- "$cur")) ;;
+	import:*) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	restore:*/* | show:*/* | verify:*/* | diff:*/* | export:*/*) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	restore:* | show:* | verify:* | rm:* | list:* | gc:* | compact:* | diff:* | export:*)
 		COMPREPLY=($(compgen -W "$(_ckptctl_refs)" -- "$cur")) ;;

@@ -7,6 +7,7 @@
  *	progress.c	the bar, and being interrupted
  *	load.c		the kernel module
  *	memory.c	a snapshot's memory and state
+ *	tar.c		export --tar, and import
  *	main.c		the table of verbs
  *	VERB.c		one verb: its options and its run()
  */
@@ -58,7 +59,7 @@ struct verb {
 };
 
 extern const struct verb verb_snap, verb_restore, verb_list, verb_show, verb_verify, verb_rm,
-	verb_gc, verb_compact, verb_diff, verb_export, verb_check;
+	verb_gc, verb_compact, verb_diff, verb_export, verb_import, verb_check;
 
 /* One run of the command. */
 struct ctl {
@@ -170,5 +171,10 @@ struct memory {
 /* Memory and state of the first process of @ref, which fit together. */
 int memory_open(struct store *store, const char *ref, struct ckpt_err *err, struct memory *m);
 void memory_close(struct memory *m);
+
+/* -------------------------------------------------------------------------------- tar.c */
+
+/* Write generation @ref with all it is built on, or all of the job, to @file; "-": standard output. */
+int export_tar(struct ctl *ctl, struct store *store, const char *ref, const char *file, bool all);
 
 #endif

@@ -11,10 +11,12 @@
 #include "core.h"
 #include "ctl.h"
 
-enum { OPT_CORE = CTL_LONG };
+enum { OPT_CORE = CTL_LONG, OPT_TAR, OPT_ALL };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_CORE, "core", "FILE", "as an ELF core, for gdb" },
+	{ OPT_TAR, "tar", "FILE", "as a tar archive, for 'ckptctl import'; - is standard output" },
+	{ OPT_ALL, "all", NULL, "with --tar: all generations of the job" },
 	{ }
 };
 
@@ -113,30 +115,58 @@ static int export_core(struct ctl *ctl, struct store *store, const char *ref, co
 	return ret ? ctl_fail(ctl, NULL) : ctl_report(ctl, figures, human);
 }
 
+struct wanted {
+	const char	*core;
+	const char	*tar;
+	bool		all;
+};
+
+/* Why that cannot be wanted; NULL: it can. */
+static const char *complaint(const struct ctl *ctl, const struct wanted *w)
+{
+	if (!w->core == !w->tar)
+		return w->core ? "either --core or --tar" : "as what? --core FILE or --tar FILE";
+	if (w->all && !w->tar)
+		return "--all is for --tar";
+	if (w->tar && !strcmp(w->tar, "-") && ctl->json)
+		return "standard output is the archive's: --json needs --tar FILE";
+	return w->tar && !strcmp(w->tar, "-") && out_tty() ?
+	       "an archive is not for a terminal: --tar FILE, or into a pipe" : NULL;
+}
+
 static int run(struct ctl *ctl, int argc, char **argv)
 {
-	const char *arg, *core = NULL;
 	struct store *store = NULL;
-	int ret;
+	struct wanted w = { 0 };
+	const char *arg, *ref;
+	int id, ret;
 
-	while (ctl_next(ctl, argc, argv, &arg) == OPT_CORE)
-		core = arg;
+	while ((id = ctl_next(ctl, argc, argv, &arg))) {
+		if (id == OPT_CORE)
+			w.core = arg;
+		else if (id == OPT_TAR)
+			w.tar = arg;
+		else
+			w.all = true;
+	}
 	if (argc - optind != 1)
 		return ctl_usage(ctl, argc == optind ? "what to export is missing" :
 				 "one snapshot at a time");
-	if (!core)
-		return ctl_usage(ctl, "as what? --core FILE");
-	if (!store_ref_is_path(argv[optind]) && store_open(ctl->store, false, &ctl->err, &store))
+	if (complaint(ctl, &w))
+		return ctl_usage(ctl, "%s", complaint(ctl, &w));
+	ref = argv[optind];
+	if (!store_ref_is_path(ref) && store_open(ctl->store, false, &ctl->err, &store))
 		return ctl_fail(ctl, NULL);
-	ret = export_core(ctl, store, argv[optind], core);
+	ret = w.core ? export_core(ctl, store, ref, w.core) : export_tar(ctl, store, ref, w.tar, w.all);
 	store_close(store);
 	return ret;
 }
 
 const struct verb verb_export = {
-	.name = "export", .args = "--core FILE REF", .opts = opts, .run = run,
+	.name = "export", .args = "--core FILE REF | --tar FILE|- [--all] REF", .opts = opts, .run = run,
 	.summary = "Write a snapshot in a form for other tools",
-	.about = "\nREF is JOB (its newest generation), JOB@GENERATION, or the path of an image. FILE must not\n"
-		 "exist. gdb opens it together with the program's executable: every thread's stack, and all\n"
-		 "memory, as they were then.",
+	.about = "\nREF is JOB (its newest generation), JOB@GENERATION, or, for --core, the path of an image.\n"
+		 "FILE must not exist. gdb opens a core together with the program's executable: every thread's\n"
+		 "stack, and all memory, as they were then. A tar archive has the snapshot and all it is built\n"
+		 "on, for another store.",
 };

@@ -9,7 +9,7 @@
 
 static const struct verb * const verbs[] = {
 	&verb_snap, &verb_restore, &verb_list, &verb_show, &verb_verify, &verb_rm, &verb_gc,
-	&verb_compact, &verb_diff, &verb_export, &verb_check, NULL,
+	&verb_compact, &verb_diff, &verb_export, &verb_import, &verb_check, NULL,
 };
 
 int main(int argc, char **argv)

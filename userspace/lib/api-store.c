@@ -11,6 +11,7 @@
 #include "compact.h"
 #include "report.h"
 #include "snap.h"
+#include "tar.h"
 
 _Static_assert(CKPT_LEVEL_AUTO == IMAGE_LEVEL_AUTO && CKPT_LEVEL_NONE == IMAGE_LEVEL_NONE,
 	       "they go through");
@@ -248,5 +249,40 @@ int ckpt_store_gc(struct ckpt_store *store, const char *name, unsigned int keep,
 
 	if (!ret && ret_bytes)
 		*ret_bytes = removed.bytes;
+	return ret;
+}
+
+int ckpt_store_export(struct ckpt_store *store, const char *ref, uint32_t flags, int fd,
+		      struct ckpt_err *err, uint64_t *ret_generations)
+{
+	const struct tar_export_opts o = {
+		.ref = ref, .all = flags & CKPT_EXPORT_ALL, .fd = fd, .label = "archive",
+	};
+	struct tar_result r;
+	int ret;
+
+	if (flags & ~CKPT_EXPORT_ALL)
+		return ckpt_err_set(err, EINVAL, "ckpt_store_export: flags");
+	ret = tar_export(store->store, &o, err, &r);
+	if (!ret && ret_generations)
+		*ret_generations = r.generations.len / sizeof(struct tar_generation);
+	tar_result_free(&r);
+	return ret;
+}
+
+int ckpt_store_import(struct ckpt_store *store, int fd, const char *name, struct ckpt_err *err,
+		      uint64_t *ret_new)
+{
+	const struct tar_import_opts o = { .fd = fd, .label = "archive", .name = name };
+	struct tar_result r;
+	int ret = tar_import(store->store, &o, err, &r);
+	const struct tar_generation *g = (const void *)r.generations.data;
+
+	if (!ret && ret_new) {
+		*ret_new = 0;
+		for (size_t i = 0; i < r.generations.len / sizeof(*g); i++)
+			*ret_new += !g[i].present;
+	}
+	tar_result_free(&r);
 	return ret;
 }

@@ -71,8 +71,7 @@ static bool stands_for(const struct image_info *image, const uint8_t digest[IMAG
 	       !memcmp(image->replaced_digest, digest, sizeof(image->replaced_digest));
 }
 
-/* Whether @parent is the one @child was built on. */
-static bool is_meant(const struct image_info *child, const struct image_info *parent)
+bool chain_is_meant(const struct image_info *child, const struct image_info *parent)
 {
 	if (memcmp(child->parent_id, parent->id, sizeof(parent->id)) ||
 	    child->parent_generation != parent->generation ||
@@ -149,7 +148,7 @@ static int add_parent(struct chain *c, struct store *store, const struct image *
 	if (ret)
 		return ckpt_err_set(err, ret, "%s: is built on another: %s", image_label(child),
 				    why.text);
-	if (is_meant(info, image_get_info(c->members[c->nr - 1].image)))
+	if (chain_is_meant(info, image_get_info(c->members[c->nr - 1].image)))
 		return 0;
 	return ckpt_err_set(err, ESTALE, "%s: is built on another image than %s is now",
 			    image_label(child), ref.label);

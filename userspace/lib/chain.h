@@ -36,6 +36,9 @@ int chain_open(struct store *store, const char *ref, bool to_run, struct ckpt_er
 	       struct chain **ret_chain);
 void chain_close(struct chain *chain);
 
+/* Whether @parent is the image @child was built on, or the full one that took its place. */
+bool chain_is_meant(const struct image_info *child, const struct image_info *parent);
+
 /* Members, the newest (what was asked for) first. */
 size_t chain_length(const struct chain *chain);
 struct image *chain_member(const struct chain *chain, size_t i);

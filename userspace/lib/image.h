@@ -343,4 +343,13 @@ int image_verify(struct image *img, image_damage_fn fn, void *arg, struct ckpt_e
 int image_read_back(int fd, const char *label, const struct image_info *written,
 		    struct ckpt_err *err);
 
+/* 0 or -errno, which ends it. */
+typedef int (*image_bytes_fn)(const void *data, size_t n, void *arg);
+
+/*
+ * Give @fn all bytes of the file, front to back, in pieces.  -EBADMSG: a section is damaged, which is
+ * known when it has been given; what @fn returned, without text; else a read failed.
+ */
+int image_copy(struct image *img, image_bytes_fn fn, void *arg, struct ckpt_err *err);
+
 #endif

@@ -369,6 +369,28 @@ struct ckpt_retained {
 int ckpt_store_retain(struct ckpt_store *store, const struct ckpt_retain_request *request,
 		      struct ckpt_err *err, struct ckpt_retained *ret_retained);
 
+#define CKPT_EXPORT_ALL	0x1u	/* all generations of the job */
+
+/*
+ * Write JOB (its newest generation) or JOB@GENERATION to @fd as a tar archive, with all it is built on;
+ * or, by CKPT_EXPORT_ALL in @flags, all generations of JOB.  Each byte is checked on the way, -EBADMSG.
+ * After a failure what was written has no end, and is not imported.  @ret_generations may be NULL.
+ */
+int ckpt_store_export(struct ckpt_store *store, const char *ref, uint32_t flags, int fd,
+		      struct ckpt_err *err, uint64_t *ret_generations);
+
+/*
+ * Put the generations of such an archive, read from @fd, into the store, as those of job @name, or, when it
+ * is NULL, of the one they were exported from.  All is read and verified before anything appears; what is
+ * there already is left as it is.  -EBADMSG: damaged or cut short; -EINVAL: something else is in it;
+ * -EEXIST: the store has another image of a number; -ENOENT, -ESTALE: what one is built on is missing;
+ * -EPERM: others may have written the archive.  @ret_new, how many are new, may be NULL.
+ *
+ * Restoring an image runs the program in it: import only what you would run.
+ */
+int ckpt_store_import(struct ckpt_store *store, int fd, const char *name, struct ckpt_err *err,
+		      uint64_t *ret_new);
+
 /* --------------------------------------------------------------------------------- restore */
 
 /* Give the program @path as descriptor @fd. */

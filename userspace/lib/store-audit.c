@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * store-audit.c - STORE/.audit: a line for each snapshot, restore, removal and fold, also for those that
- * failed: when, who, what, and how it ended.
+ * store-audit.c - STORE/.audit: a line for each snapshot, restore, removal, fold, export and import, also
+ * for those that failed: when, who, what, and how it ended.
  *
  * JSON, one object a line, appended by one write(2), so that lines of several writers do not mix.  It is
  * an account, not part of the store: a line that cannot be written fails nothing, and nothing reads it.

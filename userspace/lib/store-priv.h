@@ -29,6 +29,9 @@ bool store_same_file(int fd, int dirfd, const char *name);
 void store_file_name(uint64_t generation, char ret_name[STORE_FILE_MAX]);
 void store_temp_name(uint64_t generation, char ret_name[STORE_FILE_MAX]);
 
+/* The generation that file @name is of; 0: none, it is not what we would call one. */
+uint64_t store_file_generation(const char *name);
+
 /* Directory of job @name: an fd, or -errno without an error text. */
 int store_open_job(const struct store *store, const char *name);
 

@@ -4,7 +4,8 @@
  *
  * Life of a generation N:
  *  1. The temporary .tmp-N is made with O_EXCL: the name is the claim to the number, so writers
- *     that start together get different ones.  It is then locked with flock().
+ *     that start together get different ones.  It is then locked with flock().  N is the next free
+ *     number; of an image that is brought from elsewhere, the one it has.
  *  2. The image is written.
  *  3. Synced: fsync the file.  The caller may read it back from the device now.
  *  4. Commit: rename it to gen-N, never over anything; fsync job and store directory.  Readers
@@ -43,6 +44,9 @@
 
 /* Each try that fails means that another writer got on; this many do not start at once. */
 #define CLAIM_TRIES	10000
+
+/* For a number that was asked for: who has it for longer than this is a writer. */
+#define GIVEN_TRIES	100
 
 struct store_writer {
 	struct store	*store;
@@ -232,6 +236,45 @@ static int open_claimed(struct store_writer *w, struct ckpt_err *err)
 			    w->name);
 }
 
+static bool is_taken(const struct store_writer *w)
+{
+	struct stat st;
+
+	return !fstatat(w->jobfd, w->file, &st, AT_SYMLINK_NOFOLLOW);
+}
+
+/* -EAGAIN: a cleaner or a writer that gives up has it at the moment. */
+static int try_claim_given(struct store_writer *w, struct ckpt_err *err)
+{
+	int ret;
+
+	store_remove_stale(w->jobfd, NULL);
+	ret = claim(w);
+	if (ret == -EAGAIN && is_taken(w)) {
+		ckpt_err_set(err, EEXIST, "%s: is in store %s already", w->label, w->store->path);
+		return -EEXIST;
+	}
+	if (ret && ret != -EAGAIN && ret != -ENOENT)
+		return store_fail(w->store, err, ret, "cannot make a temporary file", w->name);
+	return ret;
+}
+
+static int claim_given(struct store_writer *w, struct ckpt_err *err)
+{
+	int ret = -ENOENT;
+
+	for (int i = 0; i < GIVEN_TRIES && (ret == -EAGAIN || ret == -ENOENT); i++) {
+		ret = ret == -ENOENT ? open_job_dir(w, err) : 0;
+		if (!ret)
+			ret = try_claim_given(w, err);
+	}
+	if (ret != -EAGAIN && ret != -ENOENT)
+		return ret;
+	ckpt_err_set(err, EBUSY, "%s: somebody is writing that generation", w->label);
+	ckpt_err_hint(err, "try again when that is done");
+	return -EBUSY;
+}
+
 static struct store_writer *new_writer(struct store *store, const char *name, int old)
 {
 	struct store_writer *w = calloc(1, sizeof(*w));
@@ -253,18 +296,23 @@ static void name_generation(struct store_writer *w)
 	snprintf(w->path, sizeof(w->path), "%s/%s/%s", w->store->path, w->name, w->file);
 }
 
+static int check_name(const char *name, struct ckpt_err *err)
+{
+	if (store_name_valid(name))
+		return 0;
+	ckpt_err_set(err, EINVAL, "'%s': not a name for a job", name);
+	ckpt_err_hint(err, "use up to %d of A-Z a-z 0-9 . _ - and no . or - in front", STORE_NAME_MAX);
+	return -EINVAL;
+}
+
 int store_writer_open(struct store *store, const char *name, struct ckpt_err *err,
 		      struct store_writer **ret_writer)
 {
 	struct store_writer *w;
-	int ret;
+	int ret = check_name(name, err);
 
-	if (!store_name_valid(name)) {
-		ckpt_err_set(err, EINVAL, "'%s': not a name for a job", name);
-		ckpt_err_hint(err, "use up to %d of A-Z a-z 0-9 . _ - and no . or - in front",
-			      STORE_NAME_MAX);
-		return -EINVAL;
-	}
+	if (ret)
+		return ret;
 	w = new_writer(store, name, -1);
 	if (!w)
 		return ckpt_err_sys(err, ENOMEM, "%s", name);
@@ -276,6 +324,32 @@ int store_writer_open(struct store *store, const char *name, struct ckpt_err *er
 	name_generation(w);
 	*ret_writer = w;
 	return 0;
+}
+
+int store_writer_open_as(struct store *store, const char *name, uint64_t generation,
+			 struct ckpt_err *err, struct store_writer **ret_writer)
+{
+	struct store_writer *w;
+	int ret = check_name(name, err);
+
+	if (ret)
+		return ret;
+	if (!generation || generation > STORE_GENERATION_MAX)
+		return ckpt_err_set(err, EINVAL, "%s: no generation has number %llu", name,
+				    (unsigned long long)generation);
+	w = new_writer(store, name, -1);
+	if (!w)
+		return ckpt_err_sys(err, ENOMEM, "%s", name);
+	w->generation = generation;
+	store_temp_name(generation, w->temp);
+	store_file_name(generation, w->file);
+	name_generation(w);
+	ret = claim_given(w, err);
+	if (ret)
+		store_writer_close(w);
+	else
+		*ret_writer = w;
+	return ret;
 }
 
 static int claim_over(struct store_writer *w, struct ckpt_err *err)

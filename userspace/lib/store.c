@@ -212,6 +212,11 @@ static uint64_t parse_file_name(const char *name, const char *prefix,
 	return strcmp(again, name) ? 0 : n;
 }
 
+uint64_t store_file_generation(const char *name)
+{
+	return parse_file_name(name, GENERATION_PREFIX, store_file_name);
+}
+
 int store_open_job(const struct store *s, const char *name)
 {
 	int fd;
@@ -289,7 +294,7 @@ int store_scan(int jobfd, struct job_scan *ret_scan)
 			ret = -errno;
 			break;
 		}
-		n = parse_file_name(entry->d_name, GENERATION_PREFIX, store_file_name);
+		n = store_file_generation(entry->d_name);
 		if (n)
 			ret = buf_append(&scan.generations, &n, sizeof(n));
 		n = parse_file_name(entry->d_name, TEMP_PREFIX, store_temp_name);

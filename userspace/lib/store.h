@@ -56,6 +56,13 @@ int store_writer_open(struct store *store, const char *name, struct ckpt_err *er
 		      struct store_writer **ret_writer);
 
 /*
+ * The same, for number @generation and no other.  -EEXIST: the job has one of that number; -EBUSY:
+ * somebody is writing one.
+ */
+int store_writer_open_as(struct store *store, const char *name, uint64_t generation,
+			 struct ckpt_err *err, struct store_writer **ret_writer);
+
+/*
  * The same, to put another image in the place of generation @ref, which is open as @old (borrowed).
  * Then store_writer_commit() exchanges them in one step; -EBUSY if a snapshot is being built on the
  * old one, -ESTALE if it is not there any more.
@@ -186,7 +193,7 @@ int store_gc(struct store *store, const char *name, unsigned int keep, struct ck
 
 /**
  * struct store_event - what was done in a store
- * @what: "snap", "restore", "rm", "gc", "compact"
+ * @what: "snap", "restore", "rm", "gc", "compact", "export", "import"
  * @ref: of what; NULL: of all
  * @pid: process, 0: none
  * @removed: generations that are gone
