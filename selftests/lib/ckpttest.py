@@ -547,12 +547,12 @@ def listing(store):
 
 def tree(path):
     """Every name below path with size and mtime: what 'untouched' is compared by. Without the account
-    of what was done there, which tells of failures too.
+    of what was done there, which tells of failures too, and the catalogue, which is made by looking.
     """
     got = []
     for base, dirs, files in os.walk(path):
         for n in dirs + files:
-            if n == ".audit":
+            if n in (".audit", ".catalogue"):
                 continue
             st = os.lstat(os.path.join(base, n))
             got.append((os.path.relpath(os.path.join(base, n), path), st.st_size, st.st_mtime_ns))

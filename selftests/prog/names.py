@@ -47,7 +47,7 @@ def main(t):
             raise ct.Failed("%r" % got)
         got = ct.ckptctl("list", "-o", store)
         harmless(got)
-        if got.status or got.out.count("\n") != 1:
+        if got.status or got.out.count("\n") != 2:
             raise ct.Failed("%r" % got)
     with t.fact("json_has_the_names_as_they_are"):
         o = json.loads(ct.ckptctl("show", "--json", "-o", store, ref).out)["process"]

@@ -160,8 +160,8 @@ static inline size_t verify_all(struct store *s)
 }
 
 /*
- * Entries of directory @path whose names begin with @prefix, but for the account of what was done; -1 if
- * there is no directory.
+ * Entries of directory @path whose names begin with @prefix, but for the account of what was done and the
+ * catalogue; -1 if there is no directory.
  */
 static inline int count_entries(const char *path, const char *prefix)
 {
@@ -173,7 +173,7 @@ static inline int count_entries(const char *path, const char *prefix)
 		return -1;
 	while ((e = readdir(d)))
 		n += strcmp(e->d_name, ".") && strcmp(e->d_name, "..") &&
-		     strcmp(e->d_name, ".audit") &&
+		     strcmp(e->d_name, ".audit") && strcmp(e->d_name, ".catalogue") &&
 		     !strncmp(e->d_name, prefix, strlen(prefix));
 	closedir(d);
 	return n;

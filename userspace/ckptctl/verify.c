@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "catalogue.h"
 #include "chain.h"
 #include "ctl.h"
 #include "state.h"
@@ -60,8 +61,8 @@ static int verify_state(struct image *image, struct ckpt_err *err)
 }
 
 /* @whole: the content of what it is built on too. */
-static int verify_chain(struct chain *chain, bool whole, json_t *damages, struct ckpt_err *err,
-			uint64_t *data_pages)
+static int verify_chain(struct catalogue *catalogue, struct chain *chain, bool whole, json_t *damages,
+			struct ckpt_err *err, uint64_t *data_pages)
 {
 	int ret = 0;
 
@@ -69,7 +70,7 @@ static int verify_chain(struct chain *chain, bool whole, json_t *damages, struct
 	for (size_t i = 0; !ret && i < (whole ? chain_length(chain) : 1); i++) {
 		struct image_pages_stats stats = { 0 };
 
-		ret = image_verify(chain_member(chain, i), note_damage, damages, err, &stats);
+		ret = catalogue_verify(catalogue, chain, i, note_damage, damages, err, &stats);
 		*data_pages += stats.data_pages;
 	}
 	/* and that it comes together: each has what the next one takes for granted */
@@ -81,6 +82,7 @@ static int verify_chain(struct chain *chain, bool whole, json_t *damages, struct
 struct all {
 	struct ctl	*ctl;
 	struct store	*store;
+	struct catalogue *catalogue;
 	bool		whole;
 	json_t		*images;
 	int		first;		/* error of the first bad one */
@@ -98,7 +100,7 @@ static int verify_ref(struct all *a, const char *text)
 	ret = chain_open(a->store, text, false, &err, &chain);
 	if (!ret) {
 		length = chain_length(chain);
-		ret = verify_chain(chain, a->whole, damages, &err, &data_pages);
+		ret = verify_chain(a->catalogue, chain, a->whole, damages, &err, &data_pages);
 	}
 	o = json_pack("{s:o,s:b,s:o,s:i,s:o,s:I,s:I}", "ref",
 		      report_text(chain ? chain_ref(chain)->label : text), "ok", !ret, "error",
@@ -180,8 +182,10 @@ static int run(struct ctl *ctl, int argc, char **argv)
 		ret = store_open(ctl->store, false, &ctl->err, &a.store);
 	if (ret)
 		return ctl_fail(ctl, NULL);
+	a.catalogue = catalogue_open(a.store);
 	a.images = json_array();	/* NULL: then nothing can be put into it either */
 	ret = verify_operands(&a, all, argc, argv);
+	catalogue_close(a.catalogue);
 	store_close(a.store);
 	if (ret) {
 		json_decref(a.images);

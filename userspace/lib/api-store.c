@@ -8,6 +8,7 @@
 #include "libckpt.h"
 
 #include "api-priv.h"
+#include "catalogue.h"
 #include "compact.h"
 #include "report.h"
 #include "snap.h"
@@ -207,13 +208,16 @@ int ckpt_store_show(struct ckpt_store *store, const char *ref, struct ckpt_err *
 
 int ckpt_store_verify(struct ckpt_store *store, const char *ref, struct ckpt_err *err)
 {
+	struct catalogue *catalogue;
 	struct chain *chain;
 	int ret = chain_open(api_store(store), ref, false, err, &chain);
 
 	if (ret)
 		return ret;
+	catalogue = catalogue_open(api_store(store));
 	for (size_t i = 0; !ret && i < chain_length(chain); i++)
-		ret = image_verify(chain_member(chain, i), NULL, NULL, err, NULL);
+		ret = catalogue_verify(catalogue, chain, i, NULL, NULL, err, NULL);
+	catalogue_close(catalogue);
 	if (!ret)
 		ret = chain_load(chain, image_get_info(chain_image(chain))->pid, err);
 	chain_close(chain);

@@ -226,6 +226,11 @@ size_t chain_length(const struct chain *c)
 	return c->nr;
 }
 
+int chain_member_fd(const struct chain *c, size_t i)
+{
+	return c->members[i].fd;
+}
+
 struct image *chain_member(const struct chain *c, size_t i)
 {
 	return c->members[i].image;

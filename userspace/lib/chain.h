@@ -42,6 +42,7 @@ bool chain_is_meant(const struct image_info *child, const struct image_info *par
 /* Members, the newest (what was asked for) first. */
 size_t chain_length(const struct chain *chain);
 struct image *chain_member(const struct chain *chain, size_t i);
+int chain_member_fd(const struct chain *chain, size_t i);
 
 /* The newest one. */
 struct image *chain_image(const struct chain *chain);

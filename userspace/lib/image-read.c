@@ -246,6 +246,22 @@ static int open_checked(struct image *img, struct ckpt_err *err)
 	return ret ? ret : image_load_sources(img, err);
 }
 
+int image_parse_ends(const struct image_header_disk *h, const struct image_trailer_disk *t,
+		     uint64_t file_size, struct image_info *ret_info)
+{
+	struct image nowhere = { .fd = -1, .label = "" };
+	int ret;
+
+	if (file_size < sizeof(*h) + sizeof(*t))
+		return -EBADMSG;
+	ret = check_header(&nowhere, h, NULL);
+	if (!ret)
+		ret = check_trailer(&nowhere, h, t, file_size, NULL);
+	if (!ret)
+		image_info_from_disk(h, t, ret_info);
+	return ret;
+}
+
 int image_open(int fd, const char *label, struct ckpt_err *err, struct image **ret_image)
 {
 	struct image *img;

@@ -310,6 +310,13 @@ void image_pages_trim(struct image_pages *pages);
 int image_pages_read(struct image_pages *pages, uint64_t addr, uint64_t npages, void *buf,
 		     struct ckpt_err *err);
 
+/*
+ * What header and trailer (as they are in the file) of an image of @file_size bytes say, checked as
+ * image_open() does; that they are those of a file with the sections they speak of, is the caller's word.
+ */
+int image_parse_ends(const struct image_header_disk *header, const struct image_trailer_disk *trailer,
+		     uint64_t file_size, struct image_info *ret_info);
+
 /* ------------------------------------------------------------------------------ verifying */
 
 struct image_damage {

@@ -117,7 +117,7 @@ int retain_run(struct store *store, const struct retain_opts *opts, struct ckpt_
 		return ret;
 	ret_result->removed.held = 0;
 	ret_result->removed.unreadable = 0;
-	ret = store_list(store, opts->name, note, &all, err);
+	ret = store_list_anew(store, opts->name, note, &all, err);
 	if (ret == -ENOMEM)
 		ckpt_err_sys(err, ret, "list of generations");
 	if (!ret)

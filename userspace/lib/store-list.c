@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "catalogue.h"
 #include "store-priv.h"
 #include "util.h"
 
@@ -26,6 +27,8 @@ struct found {
 	bool			keep;		/* gc */
 	struct image_info	info;		/* if readable */
 	struct ckpt_err		error;		/* if not */
+	enum store_verdict	verdict;
+	uint64_t		verified_ns;
 };
 
 struct job {
@@ -33,7 +36,27 @@ struct job {
 	char		name[STORE_NAME_MAX + 1];
 	struct found	*found;			/* rising generations */
 	size_t		count;
+	struct catalogue *catalogue;		/* NULL: what is found is to be acted on, so it is read */
 };
+
+/* Whether the catalogue can tell; that the file could be opened is not asked. */
+static bool look_up(const struct job *job, struct found *f)
+{
+	struct catalogue_facts facts;
+	char file[STORE_FILE_MAX];
+	struct stat st;
+
+	store_file_name(f->generation, file);
+	if (!job->catalogue || fstatat(job->fd, file, &st, AT_SYMLINK_NOFOLLOW) ||
+	    !catalogue_find(job->catalogue, job->name, f->generation, &st, &facts))
+		return false;
+	f->size = st.st_size;
+	f->info = facts.info;
+	f->verdict = facts.verdict;
+	f->verified_ns = facts.verified_ns;
+	f->readable = true;
+	return true;
+}
 
 static void inspect(const struct job *job, struct found *f)
 {
@@ -42,17 +65,21 @@ static void inspect(const struct job *job, struct found *f)
 	struct stat st;
 	int fd;
 
+	if (look_up(job, f))
+		return;
 	snprintf(label, sizeof(label), "%s@%llu", job->name, (unsigned long long)f->generation);
 	fd = store_open_generation(job->fd, f->generation);
 	if (fd < 0) {
 		ckpt_err_sys(&f->error, fd, "%s: cannot open the image", label);
 		return;
 	}
+	memset(&st, 0, sizeof(st));
 	if (!fstat(fd, &st))
 		f->size = st.st_size;
 	if (!image_open(fd, label, &f->error, &img)) {
 		f->info = *image_get_info(img);
 		f->readable = true;
+		catalogue_learn(job->catalogue, job->name, f->generation, fd, &st, &f->info);
 		image_close(img);
 	}
 	close(fd);
@@ -67,13 +94,15 @@ static void job_close(struct job *job)
 	job->fd = -1;
 }
 
-/* 0; -ENOENT, without text: there is no such job. */
-static int job_open(const struct store *s, const char *name, struct ckpt_err *err, struct job *job)
+/* 0; -ENOENT, without text: there is no such job.  @catalogue: NULL, without. */
+static int job_open(const struct store *s, const char *name, struct catalogue *catalogue,
+		    struct ckpt_err *err, struct job *job)
 {
 	struct job_scan scan;
 	int ret;
 
 	memset(job, 0, sizeof(*job));
+	job->catalogue = catalogue;
 	job->fd = store_open_job(s, name);
 	if (job->fd == -ENOENT)
 		return -ENOENT;
@@ -118,6 +147,8 @@ static int list_job(const struct store *s, const struct job *job, store_entry_fn
 			.path = path,
 			.info = f->readable ? &f->info : NULL,
 			.error = f->readable ? NULL : &f->error,
+			.verdict = f->verdict,
+			.verified_ns = f->verified_ns,
 		};
 
 		store_file_name(f->generation, file);
@@ -133,7 +164,8 @@ static bool is_stranger(int ret)
 	return ret == -ENOENT || ret == -ENOTDIR || ret == -ELOOP;
 }
 
-static int list_all(struct store *s, store_entry_fn fn, void *arg, struct ckpt_err *err)
+static int list_all(struct store *s, struct catalogue *catalogue, store_entry_fn fn, void *arg,
+		    struct ckpt_err *err)
 {
 	struct buf names;
 	int ret;
@@ -145,7 +177,7 @@ static int list_all(struct store *s, store_entry_fn fn, void *arg, struct ckpt_e
 		struct ckpt_err why = CKPT_ERR_INIT;
 		struct job job;
 
-		ret = job_open(s, (char *)names.data + at, &why, &job);
+		ret = job_open(s, (char *)names.data + at, catalogue, &why, &job);
 		if (is_stranger(ret)) {
 			ret = 0;
 			continue;
@@ -161,15 +193,12 @@ static int list_all(struct store *s, store_entry_fn fn, void *arg, struct ckpt_e
 	return ret;
 }
 
-int store_list(struct store *s, const char *name, store_entry_fn fn, void *arg,
-	       struct ckpt_err *err)
+static int list_one(struct store *s, struct catalogue *catalogue, const char *name, store_entry_fn fn,
+		    void *arg, struct ckpt_err *err)
 {
 	struct job job;
-	int ret;
+	int ret = job_open(s, name, catalogue, err, &job);
 
-	if (!name)
-		return list_all(s, fn, arg, err);
-	ret = job_open(s, name, err, &job);
 	if (ret == -ENOENT)
 		return no_such_job(s, name, err);
 	if (ret)
@@ -177,6 +206,29 @@ int store_list(struct store *s, const char *name, store_entry_fn fn, void *arg,
 	ret = job.count ? list_job(s, &job, fn, arg) : no_such_job(s, name, err);
 	job_close(&job);
 	return ret;
+}
+
+/* @catalogue may be NULL. */
+static int list_some(struct store *s, struct catalogue *catalogue, const char *name, store_entry_fn fn,
+		     void *arg, struct ckpt_err *err)
+{
+	return name ? list_one(s, catalogue, name, fn, arg, err) : list_all(s, catalogue, fn, arg, err);
+}
+
+int store_list(struct store *s, const char *name, store_entry_fn fn, void *arg,
+	       struct ckpt_err *err)
+{
+	struct catalogue *catalogue = catalogue_open(s);
+	int ret = list_some(s, catalogue, name, fn, arg, err);
+
+	catalogue_close(catalogue);
+	return ret;
+}
+
+int store_list_anew(struct store *s, const char *name, store_entry_fn fn, void *arg,
+		    struct ckpt_err *err)
+{
+	return list_some(s, NULL, name, fn, arg, err);
 }
 
 static bool is_parent_of(const struct found *parent, const struct found *child)
@@ -335,7 +387,7 @@ static int remove_some(struct store *s, const char *name, uint64_t generation, s
 	struct job job;
 	int ret;
 
-	ret = job_open(s, name, err, &job);
+	ret = job_open(s, name, NULL, err, &job);
 	if (ret == -ENOENT)
 		return no_such_job(s, name, err);
 	if (ret)
@@ -421,7 +473,7 @@ static int gc_all(struct store *s, unsigned int keep, struct ckpt_err *err,
 		struct ckpt_err why = CKPT_ERR_INIT;
 		struct job job;
 
-		ret = job_open(s, (char *)names.data + at, &why, &job);
+		ret = job_open(s, (char *)names.data + at, NULL, &why, &job);
 		if (is_stranger(ret))
 			continue;
 		if (!ret)
@@ -437,7 +489,7 @@ static int gc_one(struct store *s, const char *name, unsigned int keep, struct c
 		  struct store_removed *removed)
 {
 	struct job job;
-	int ret = job_open(s, name, err, &job);
+	int ret = job_open(s, name, NULL, err, &job);
 
 	if (ret == -ENOENT)
 		return no_such_job(s, name, err);

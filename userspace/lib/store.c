@@ -6,6 +6,7 @@
  *	STORE/.audit			0600, what was done (store-audit.c)
  *	STORE/.dedup			0600, where pages are (store-dedup.c)
  *	STORE/.shared/			0700, images that others have pages in (store-shared.c)
+ *	STORE/.catalogue		0600, what was seen (catalogue.c); a cache
  *	STORE/NAME/			0700, one a job, made with its first generation
  *	STORE/NAME/gen-00000001.ckpt	0600, one a generation
  *	STORE/NAME/.tmp-00000002	0600, a generation being written (store-write.c)

@@ -144,6 +144,13 @@ int store_open_source(const struct store *store, const struct store_ref *of,
  */
 int store_hold(struct store *store, const struct store_ref *ref, int fd);
 
+/* What came of it when the whole file was last read to find out, see catalogue.h. */
+enum store_verdict {
+	STORE_NOT_VERIFIED	= 0,	/* not since it is as it is, or nobody has kept it */
+	STORE_SOUND		= 1,
+	STORE_DAMAGED		= 2,
+};
+
 struct store_entry {
 	const char	*name;
 	uint64_t	generation;
@@ -151,6 +158,8 @@ struct store_entry {
 	const char	*path;
 	const struct image_info *info;	/* NULL: not readable as an image, see error */
 	const struct ckpt_err *error;	/* NULL if info is not */
+	enum store_verdict verdict;
+	uint64_t	verified_ns;	/* when, since 1970, if it was */
 };
 
 /* Not 0: stop, and return that. */
@@ -158,10 +167,15 @@ typedef int (*store_entry_fn)(const struct store_entry *entry, void *arg);
 
 /*
  * Tell @fn of all generations, names in strcmp order, generations rising; only those of @name if
- * it is not NULL (-ENOENT if it has none).  Temporaries are never told of.
+ * it is not NULL (-ENOENT if it has none).  Temporaries are never told of.  What the catalogue knows of
+ * a file that has not changed is not read again.
  */
 int store_list(struct store *store, const char *name, store_entry_fn fn, void *arg,
 	       struct ckpt_err *err);
+
+/* The same, of what is read now: for who acts on it. */
+int store_list_anew(struct store *store, const char *name, store_entry_fn fn, void *arg,
+		    struct ckpt_err *err);
 
 /* ------------------------------------------------------------------------------- removing */
 
