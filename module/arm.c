@@ -23,6 +23,8 @@
  *    freeze, so that this hardly ever happens in the pause.
  *  - Tracked, a page that is covered and whose entry is clean stays as it is, and is in
  *    the parent (track.c). What is armed is cleaned and covered in the same step.
+ *  - What the program wants left out of dumps (MADV_DONTDUMP) userspace may leave out of
+ *    the image, and nobody tells us when the mark goes again: it is never covered.
  *  - Stale writable TLB entries: one flush at the end, before the mmap_lock is
  *    dropped. Until then no thread runs.
  *
@@ -386,6 +388,12 @@ static int refill(struct arm *a)
 	return a->spare ? 0 : -ENOMEM;
 }
 
+/* Whether its pages may be in the last generation, and need not be in the next one. */
+static bool is_tracked(struct vm_area_struct *vma)
+{
+	return ckpt_area_kind(vma) == CKPT_AREA_PRIVATE && !(vma->vm_flags & VM_DONTDUMP);
+}
+
 /* The part of a mapping that one PMD entry maps. */
 static int arm_pmd(struct arm *a, pmd_t *pmd, unsigned long addr, unsigned long end)
 {
@@ -402,7 +410,7 @@ static int arm_pmd(struct arm *a, pmd_t *pmd, unsigned long addr, unsigned long 
 			leaf = ckpt_pages_leaf(a->pages, addr);
 			if (!leaf)
 				return -ENOMEM;
-			if (a->harvest->track)
+			if (a->harvest->track && is_tracked(a->vma))
 				a->cover = ckpt_track_cover(a->harvest->track, addr);
 		}
 		if (pmd_trans_huge(val) || !pmd_present(val))
@@ -540,8 +548,8 @@ static int arm_all(struct arm *a)
 	for_each_vma(vmi, vma) {
 		enum ckpt_area_kind kind = ckpt_area_kind(vma);
 
-		/* It may have been private once, and may be again: it is not in this generation. */
-		if (a->harvest->track && kind != CKPT_AREA_PRIVATE)
+		/* It may have been tracked once, and may be again: it is not in this generation. */
+		if (a->harvest->track && !is_tracked(vma))
 			ckpt_track_uncover(a->harvest->track, vma->vm_start, vma->vm_end);
 		switch (kind) {
 		case CKPT_AREA_PRIVATE:
