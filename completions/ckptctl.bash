@@ -37,6 +37,9 @@ _ckptctl() {
 	--core | --tar)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return ;;
+	--dontdump)
+		COMPREPLY=($(compgen -W "omit keep" -- "$cur"))
+		return ;;
 	-o | --store)
 		COMPREPLY=($(compgen -d -- "$cur"))
 		return ;;
@@ -44,7 +47,7 @@ _ckptctl() {
 		return ;;
 	esac
 	case $verb:$cur in
-	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --dedup --no-readback --barrier --files --files-limit --tree $common" -- "$cur")) ;;
+	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --dedup --no-readback --barrier --files --files-limit --dontdump --tree $common" -- "$cur")) ;;
 	snap:*) COMPREPLY=($(compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$cur")) ;;
 	restore:-*) COMPREPLY=($(compgen -W "--detach --discard-newer --fd --remap $common" -- "$cur")) ;;
 	verify:-* | rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;

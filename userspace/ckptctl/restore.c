@@ -116,6 +116,7 @@ struct changed {
 	const struct ctl *ctl;
 	json_t		*cut;
 	json_t		*put_back;
+	json_t		*left_out;
 };
 
 static void note_cut(const char *path, uint64_t bytes, void *arg)
@@ -140,10 +141,20 @@ static void note_put_back(const char *path, const char *backup, bool back, void 
 		 backup ? "; the newer one is " : "", backup ? backup : "");
 }
 
+static void note_left_out(uint64_t bytes, void *arg)
+{
+	struct changed *c = arg;
+	char size[OUT_SMALL];
+
+	json_integer_set(c->left_out, (json_int_t)bytes);
+	ctl_note(c->ctl, "%s of memory were left out of the snapshot, marked MADV_DONTDUMP: they are zero now",
+		 out_size(bytes, size));
+}
+
 static json_t *report(const char *ref, const struct changed *c)
 {
-	return json_pack("{s:b,s:o,s:i,s:O,s:O}", "ok", 1, "ref", report_text(ref), "pid", 0, "cut",
-			 c->cut, "put_back", c->put_back);
+	return json_pack("{s:b,s:o,s:i,s:O,s:O,s:O}", "ok", 1, "ref", report_text(ref), "pid", 0, "cut",
+			 c->cut, "put_back", c->put_back, "left_out_bytes", c->left_out);
 }
 
 /* The number alone, so that a script can take it. */
@@ -179,18 +190,20 @@ static int bring_back(struct ctl *ctl, const struct request *q, const struct sto
 		      struct chain *chain)
 {
 	const char *ref = chain_ref(chain)->label;
-	struct changed changed = { .ctl = ctl, .cut = json_array(), .put_back = json_array() };
+	struct changed changed = { .ctl = ctl, .cut = json_array(), .put_back = json_array(),
+				   .left_out = json_integer(0) };
 	struct ckpt_restore_opts o = {
 		.chain = chain, .store = store, .fds = q->fds, .nr_fds = q->nr_fds, .paths = q->paths,
 		.nr_paths = q->nr_paths, .detach = q->detach,
 		/* A bar must not be drawn over what the program prints: only where it is not tied. */
 		.progress = q->detach ? tell : NULL,
 		.discard_newer = q->discard_newer, .cut = note_cut, .put_back = note_put_back,
+		.left_out = note_left_out,
 		.arg = &changed,
 	};
 	int status, ret;
 
-	if (!changed.cut || !changed.put_back) {
+	if (!changed.cut || !changed.put_back || !changed.left_out) {
 		ckpt_err_sys(&ctl->err, ENOMEM, "report");
 		ret = ctl_fail(ctl, NULL);
 	} else if (q->detach) {
@@ -202,6 +215,7 @@ static int bring_back(struct ctl *ctl, const struct request *q, const struct sto
 	}
 	json_decref(changed.cut);
 	json_decref(changed.put_back);
+	json_decref(changed.left_out);
 	return ret;
 }
 

@@ -62,6 +62,16 @@ static void human_delta(json_t *o)
 	       out_get(delta, "uncovered"), out_get(delta, "copied"), out_get(delta, "same"));
 }
 
+static void human_left_out(json_t *snapshot)
+{
+	json_t *left_out = json_object_get(snapshot, "left_out");
+	char size[OUT_SMALL];
+
+	if (out_get(left_out, "bytes"))
+		printf("  left out %s marked MADV_DONTDUMP; zero after a restore\n",
+		       out_size(out_get(left_out, "bytes"), size));
+}
+
 static void human(const struct ctl *ctl, json_t *o)
 {
 	json_t *image = json_object_get(o, "image"), *process = json_object_get(o, "process");
@@ -79,6 +89,7 @@ static void human(const struct ctl *ctl, json_t *o)
 	printf("  memory   %s, %zu mappings\n",
 	       out_size(out_get(mem, "data_pages") * out_get(image, "page_size"), a),
 	       json_array_size(json_object_get(process, "mappings")));
+	human_left_out(json_object_get(o, "snapshot"));
 	printf("  image    %s, generation %" PRIu64 ", %s\n", out_size(out_get(image, "size"), a),
 	       out_get(image, "generation"),
 	       json_is_true(json_object_get(image, "delta")) ? "delta" : "full");

@@ -10,7 +10,8 @@
 #include "snap.h"
 
 enum { OPT_KILL = CTL_LONG, OPT_FULL, OPT_DELTA, OPT_UNTRACKED, OPT_TIMEOUT, OPT_COMPRESS,
-	OPT_BWLIMIT, OPT_NO_READBACK, OPT_FILES, OPT_FILES_LIMIT, OPT_BARRIER, OPT_DEDUP, OPT_TREE };
+	OPT_BWLIMIT, OPT_NO_READBACK, OPT_FILES, OPT_FILES_LIMIT, OPT_BARRIER, OPT_DEDUP, OPT_TREE,
+	OPT_DONTDUMP };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_KILL, "kill", NULL, "end the process at the snapshot, before it runs on" },
@@ -25,6 +26,7 @@ static const struct ctl_opt opts[] = {
 	{ OPT_FILES, "files", "HOW", "keep files changed in place: auto, reflink, copy, truncate, none (auto)" },
 	{ OPT_FILES_LIMIT, "files-limit", "SIZE", "copy no more of them in the pause (64M)" },
 	{ OPT_DEDUP, "dedup", NULL, "do not write pages again that other images of the store have" },
+	{ OPT_DONTDUMP, "dontdump", "HOW", "memory marked MADV_DONTDUMP: omit (left out, zero after a restore), keep" },
 	{ OPT_NO_READBACK, "no-readback", NULL, "do not read the image back from the disk" },
 	{ OPT_TREE, "tree", NULL, "with its child processes: not supported yet" },
 	{ }
@@ -36,6 +38,8 @@ static const char * const keeps[] = {
 	[SNAP_KEEP_TRUNCATE] = "truncate", [SNAP_KEEP_NONE] = "none", NULL
 };
 
+static const char * const marked[] = { "omit", "keep", NULL };
+
 #define I(x)	((json_int_t)(x))
 
 static json_t *report(const struct snap_opts *o, const struct snap_result *r)
@@ -45,7 +49,8 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 	return json_pack("{s:b,s:s,s:o,s:i,s:o,s:b,s:I,s:I,s:I,"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
-			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:s,s:i,s:I},s:{s:i,s:i,s:I,s:I},s:I,s:{s:b,s:o}}",
+			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:s,s:i,s:I},s:{s:i,s:i,s:I,s:I},s:I,"
+			 "s:{s:b,s:o},s:{s:I,s:I,s:I}}",
 			 "ok", 1, "ref", r->ref, "path", report_text(r->path), "pid", (int)o->pid,
 			 "comm", report_text(r->info.comm), "killed", o->kill,
 			 "size", I(r->info.file_size), "stream_ns", I(r->stream_ns),
@@ -70,7 +75,21 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "files", "kept", (int)r->kept_files, "cloned", (int)r->cloned_files,
 			 "copied_bytes", I(r->copied_bytes), "ns", I(r->kept_ns),
 			 "readback_ns", I(r->readback_ns),
-			 "dedup", "wanted", o->dedup, "why_not", report_text(r->why_alone));
+			 "dedup", "wanted", o->dedup, "why_not", report_text(r->why_alone),
+			 "left_out", "bytes", I(r->omit.bytes), "mappings", I(r->omit.mappings),
+			 "saved_bytes", I(r->omit.saved_bytes));
+}
+
+static void human_left_out(json_t *left_out)
+{
+	char size[OUT_SMALL];
+
+	if (out_get(left_out, "bytes"))
+		printf("  left out: %s marked MADV_DONTDUMP; zero after a restore\n",
+		       out_size(out_get(left_out, "bytes"), size));
+	if (out_get(left_out, "saved_bytes"))
+		printf("  marked  %s more marked MADV_DONTDUMP is in it: shared, or the stack of a thread\n",
+		       out_size(out_get(left_out, "saved_bytes"), size));
 }
 
 static void human(const struct ctl *ctl, json_t *o)
@@ -97,6 +116,7 @@ static void human(const struct ctl *ctl, json_t *o)
 	if (*out_get_text(json_object_get(o, "dedup"), "why_not"))
 		printf("  shared  %snothing%s: %s\n", out_yellow(), out_plain(),
 		       out_get_text(json_object_get(o, "dedup"), "why_not"));
+	human_left_out(json_object_get(o, "left_out"));
 	if (*parent)
 		printf("  delta   of %s: %s unchanged, %s marked as changed and not\n", parent,
 		       out_size(out_get(delta, "unchanged_pages") * out_get(mem, "page_size"), a),
@@ -277,6 +297,11 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
 			break;
 		case OPT_DEDUP:
 			o->dedup = true;
+			break;
+		case OPT_DONTDUMP:
+			if (!choose(arg, marked, &n))
+				return ctl_usage(ctl, "'%s' is none of omit, keep", arg);
+			o->keep_marked = n;
 			break;
 		case OPT_NO_READBACK:
 			o->no_readback = true;

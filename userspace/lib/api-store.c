@@ -39,7 +39,8 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	*ret_outcome = NULL;
 	if (request->size != sizeof(*request) ||
 	    request->flags & ~(CKPT_TAKE_KILL | CKPT_TAKE_LOW_PRIORITY | CKPT_TAKE_FULL |
-			       CKPT_TAKE_DELTA | CKPT_TAKE_NO_READBACK | CKPT_TAKE_DEDUP) ||
+			       CKPT_TAKE_DELTA | CKPT_TAKE_NO_READBACK | CKPT_TAKE_DEDUP |
+			       CKPT_TAKE_KEEP_DONTDUMP) ||
 	    request->files > CKPT_FILES_NONE || request->barrier > CKPT_BARRIER_NONE ||
 	    !(~request->flags & (CKPT_TAKE_FULL | CKPT_TAKE_DELTA)))
 		return ckpt_err_set(err, EINVAL, "ckpt_take: size or flags of the request");
@@ -53,6 +54,7 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	o.store = request->store;
 	o.name = request->name;
 	o.kill = request->flags & CKPT_TAKE_KILL;
+	o.keep_marked = request->flags & CKPT_TAKE_KEEP_DONTDUMP;
 	o.no_readback = request->flags & CKPT_TAKE_NO_READBACK;
 	o.dedup = request->flags & CKPT_TAKE_DEDUP;
 	o.low_priority = request->flags & CKPT_TAKE_LOW_PRIORITY;
@@ -107,6 +109,11 @@ uint64_t ckpt_outcome_size(const struct ckpt_outcome *outcome)
 const struct ckpt_stats *ckpt_outcome_stats(const struct ckpt_outcome *outcome)
 {
 	return &outcome->result.stats;
+}
+
+uint64_t ckpt_outcome_left_out(const struct ckpt_outcome *outcome)
+{
+	return outcome->result.omit.bytes;
 }
 
 size_t ckpt_outcome_refusals(const struct ckpt_outcome *outcome)

@@ -15,6 +15,7 @@
  * Two levels
  *   ckpt_dev_*, ckpt_session_*, ckpt_picture_*   the calls of the module, see <linux/ckpt.h>
  *   ckpt_take, ckpt_store_*, ckpt_restore_*      images in a store, as ckptctl works
+ * and, for a program of which snapshots are taken, ckpt_secret.
  */
 #ifndef LIBCKPT_H
 #define LIBCKPT_H
@@ -157,6 +158,7 @@ int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
 #define CKPT_TAKE_DELTA		(1u << 3)	/* what changed, or fail with -ENODATA */
 #define CKPT_TAKE_NO_READBACK	(1u << 4)	/* do not read the image back from the device */
 #define CKPT_TAKE_DEDUP		(1u << 5)	/* pages other images of the store have are not written again */
+#define CKPT_TAKE_KEEP_DONTDUMP	(1u << 6)	/* save memory marked MADV_DONTDUMP too */
 
 /* When the program's own files are synced: see ckptctl(8), --barrier. */
 enum ckpt_barrier_when {
@@ -249,6 +251,8 @@ const char *ckpt_outcome_parent(const struct ckpt_outcome *outcome);
 const char *ckpt_outcome_why_full(const struct ckpt_outcome *outcome);
 uint64_t ckpt_outcome_size(const struct ckpt_outcome *outcome);
 const struct ckpt_stats *ckpt_outcome_stats(const struct ckpt_outcome *outcome);
+/* Bytes of memory that are not in the image, being marked MADV_DONTDUMP: zero after a restore. */
+uint64_t ckpt_outcome_left_out(const struct ckpt_outcome *outcome);
 size_t ckpt_outcome_refusals(const struct ckpt_outcome *outcome);
 void ckpt_outcome_refusal(const struct ckpt_outcome *outcome, size_t i,
 			  struct ckpt_refusal *ret_refusal);
@@ -445,6 +449,17 @@ int ckpt_restore_start(struct ckpt_store *store, const struct ckpt_restore_reque
 /* The same, then stand in for it until it ends.  *ret_status as from waitpid(2). */
 int ckpt_restore_wait(struct ckpt_store *store, const struct ckpt_restore_request *request,
 		      struct ckpt_err *err, int *ret_status);
+
+/* ------------------------------------------------- in the program that is snapshotted */
+
+/*
+ * Leave @len bytes at @addr, whole pages, out of snapshots: they are not in images, and zero in a
+ * restored program.  As madvise(2) with MADV_DONTDUMP, which ends with MADV_DODUMP and is meant for
+ * dumps of all kinds; but memory that is saved all the same is refused here: -EOPNOTSUPP, it is shared
+ * or the stack.  -EINVAL: not whole pages.  What is in registers, on stacks, or was copied elsewhere is
+ * not found.
+ */
+int ckpt_secret(void *addr, size_t len, struct ckpt_err *err);
 
 #ifdef __cplusplus
 }

@@ -71,6 +71,15 @@ static uint64_t processor_features(void)
 	return (uint64_t)hi << 32 | lo;
 }
 
+static int check_left_out(struct restore *rs, json_t *bytes)
+{
+	if (bytes && (!json_is_integer(bytes) || json_integer_value(bytes) < 0))
+		return ckpt_err_set(rs->err, -EBADMSG, "%s: how much memory was left out is not understood",
+				    image_label(rs->image));
+	rs->left_out = bytes ? (uint64_t)json_integer_value(bytes) : 0;
+	return 0;
+}
+
 /* What snap noted of its machine, more than the records tell; images of older versions have nothing. */
 static int check_noted(struct restore *rs)
 {
@@ -90,8 +99,9 @@ static int check_noted(struct restore *rs)
 	free(data);
 	if (r)
 		return r;
+	r = check_left_out(rs, json_object_get(json_object_get(top, "left_out"), "bytes"));
 	noted = json_object_get(top, "machine");
-	if (noted && machine_from_json(noted, &was))
+	if (!r && noted && machine_from_json(noted, &was))
 		r = ckpt_err_set(rs->err, -EBADMSG,
 				 "%s: what it tells of its machine is not understood",
 				 image_label(img));

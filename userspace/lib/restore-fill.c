@@ -156,3 +156,10 @@ int restore_fill(struct restore *rs)
 	chain_trim(chain, member);
 	return r;
 }
+
+int restore_tell_left_out(struct restore *rs)
+{
+	if (rs->left_out && rs->opts->left_out)
+		rs->opts->left_out(rs->left_out, rs->opts->arg);
+	return 0;
+}

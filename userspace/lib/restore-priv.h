@@ -76,6 +76,7 @@ struct restore {
 	struct ckpt_model *m;
 	struct image *image;	/* the newest of opts->chain; its memory is the chain's */
 	struct meta_files meta;
+	uint64_t left_out;	/* bytes of memory, as snap noted */
 
 	struct restore_files *files;
 
@@ -171,6 +172,8 @@ bool restore_protect_late(const struct ckpt_rec_vma *v);
 
 /* restore-fill.c */
 int restore_fill(struct restore *rs);
+/* What is not in the image, and so zero. */
+int restore_tell_left_out(struct restore *rs);
 
 /* restore-thread.c */
 int restore_threads_make(struct restore *rs);

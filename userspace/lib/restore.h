@@ -49,8 +49,10 @@ struct ckpt_restore_path {
  * @discard_newer: do not keep the newer file when one is put back as it was at the snapshot
  * @put_back: told of each that is, with the name the newer one has now in its directory, NULL: it has
  *	none; and, @back being false, of each that came after the snapshot and is put aside; or NULL
+ * @left_out: told of bytes of memory that are not in the image, as the program wanted, and zero now
+ *	(of private mappings of files: as in the file), right before it runs; or NULL
  * @store: whose account the restore is noted in; or NULL
- * @arg: for @progress, @cut and @put_back
+ * @arg: for @progress, @cut, @put_back and @left_out
  *
  * Descriptors 0..2 that were a terminal, pipe or FIFO become the caller's 0..2.
  */
@@ -66,6 +68,7 @@ struct ckpt_restore_opts {
 	void (*cut)(const char *path, uint64_t bytes, void *arg);
 	bool discard_newer;
 	const struct store *store;
+	void (*left_out)(uint64_t bytes, void *arg);
 	void (*put_back)(const char *path, const char *backup, bool back, void *arg);
 	void *arg;
 };

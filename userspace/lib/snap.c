@@ -9,6 +9,7 @@
  *	examine		state records, model, judgement
  *	copy_files	content of files without a name, clones or copies of those changed in place
  *			(session only), then thaw unless --kill
+ *	leave_out	memory marked MADV_DONTDUMP
  *	barrier		the program's own files reach the disk; with --barrier=strict before the thaw
  *	write_image	state, memory, files, figures
  *	read_back	the device gives back what it was given
@@ -395,6 +396,17 @@ static void lower_priority(void)
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_BE_LOWEST);
 }
 
+/* Memory the program marked: chosen here, and passed over in the stream. */
+static int leave_out(struct snap *s)
+{
+	struct omit *omit = &s->r->omit;
+	int ret = omit_choose(s->model, s->map.runs, s->map.nr, s->err, omit);
+
+	if (!ret)
+		s->map.data_bytes -= omit->bytes;
+	return ret;
+}
+
 static int pass_judgement(struct snap *s)
 {
 	struct judge_opts opts = judge_opts(s);
@@ -420,7 +432,8 @@ static int pass_judgement(struct snap *s)
 static int write_sections(struct snap *s)
 {
 	const struct stream_job job = {
-		.snapshot = s->snapshot, .map = &s->map, .model = s->model, .parent = s->parent,
+		.snapshot = s->snapshot, .map = &s->map, .model = s->model, .omit = &s->r->omit,
+		.parent = s->parent,
 		.writer = s->writer, .bwlimit = s->opts->bwlimit,
 		.progress = s->opts->progress, .arg = s->opts->progress_arg,
 	};
@@ -544,6 +557,8 @@ static int run(struct snap *s)
 		ret = snapshot_stats(s->snapshot, s->err, &s->r->stats);
 	if (!ret)
 		ret = examine_parent(s);
+	if (!ret && !s->opts->keep_marked)
+		ret = leave_out(s);
 	if (!ret)
 		ret = pass_judgement(s);
 	if (!ret)
@@ -597,4 +612,5 @@ int snap_run(const struct snap_opts *opts, struct ckpt_err *err, struct snap_res
 void snap_result_free(struct snap_result *r)
 {
 	judgement_free(&r->judgement);
+	omit_free(&r->omit);
 }

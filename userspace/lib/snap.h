@@ -16,6 +16,7 @@
 #include "image.h"
 #include "judge.h"
 #include "meta.h"
+#include "omit.h"
 #include "store.h"
 #include "store-dedup.h"
 #include "stream.h"
@@ -62,6 +63,7 @@ enum snap_keep {
  * @keep: what becomes of files changed in place
  * @files_limit: bytes of them that may be copied while the process stands still; 0: SNAP_FILES_LIMIT
  * @dedup: pages that other images of the store have are not written again
+ * @keep_marked: save memory marked MADV_DONTDUMP as any other
  * @no_readback: believe the device when it says that it has the image
  * @low_priority: lower the caller's own processor and disk priority after the thaw, for good
  * @timeout_ms: of the freeze; 0: the module's default
@@ -83,6 +85,7 @@ struct snap_opts {
 	enum snap_keep	keep;
 	uint64_t	files_limit;
 	bool		dedup;
+	bool		keep_marked;
 	bool		no_readback;
 	bool		low_priority;
 	uint32_t	timeout_ms;
@@ -110,6 +113,7 @@ struct snap_opts {
  * @cloned_files: of them, those that were not copied
  * @copied_bytes: of those that were
  * @kept_ns: part of the pause, cloning and copying
+ * @omit: memory left out, as the program wants it
  * @stream_ns: from the barrier's end to the commit
  * @readback_ns: part of it, reading the image back from the device; 0: it was not
  * @total_ns: all of it
@@ -131,6 +135,7 @@ struct snap_result {
 	uint32_t		cloned_files;
 	uint64_t		copied_bytes;
 	uint64_t		kept_ns;
+	struct omit		omit;
 	uint64_t		stream_ns;
 	uint64_t		readback_ns;
 	uint64_t		total_ns;

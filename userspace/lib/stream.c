@@ -235,8 +235,9 @@ static int stream_run(struct stream *s, const struct ckpt_run *run,
 	uint64_t npages = run->len / s->page_size;
 	int ret;
 
-	if (run->kind == CKPT_RUN_OPAQUE)
-		return 0;		/* checked; the image knows nothing of it, as of a gap */
+	/* The image knows nothing of it, as of a gap.  What is opaque was checked. */
+	if (run->kind == CKPT_RUN_OPAQUE || omit_has(s->job->omit, s->job->model, vma))
+		return 0;
 	ret = stream_gap(s, run->start);
 	s->begin_gap = run->start + run->len;
 	if (ret)

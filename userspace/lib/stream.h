@@ -11,6 +11,7 @@
 #include "chain.h"
 #include "err.h"
 #include "image.h"
+#include "omit.h"
 #include "state.h"
 
 /* Told now and then how far it is, in bytes of memory.  Not 0: stop, and return that. */
@@ -44,6 +45,7 @@ int stream_map_check(const struct stream_map *map, const struct ckpt_model *mode
  * @snapshot: descriptor of the module; the barrier is done
  * @map: of it, checked
  * @model: of the process
+ * @omit: mappings whose content is left out, of @model
  * @parent: chain the image is a delta of, loaded; NULL: it is full
  * @writer: of the image
  * @bwlimit: bytes of memory to read in a second at most, STREAM_LIMIT_MIN or more; 0: as fast as
@@ -55,6 +57,7 @@ struct stream_job {
 	int			snapshot;
 	const struct stream_map	*map;
 	const struct ckpt_model	*model;
+	const struct omit	*omit;
 	struct chain		*parent;
 	struct image_writer	*writer;
 	uint64_t		bwlimit;

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a program marked MADV_DONTDUMP is left out if it is private memory of its own and no thread's
+ * stack; and only that is.
+ */
+#include <sys/user.h>
+
+#include "omit.h"
+#include "state.h"
+#include "tap.h"
+
+#define PAGE	4096ull
+#define SIZE	(16 * PAGE)
+#define AT(i)	(0x10000000ull + (i) * 0x1000000ull)
+#define VMA(i, f)	{ .rec = { .start = AT(i), .end = AT(i) + SIZE, .flags = (f) } }
+
+enum { PLAIN, MARKED, FILED, SHARED, READ_ONLY, SHMEM, VDSO, VVAR, DEVICE, STACK, THREAD, HUGETLB, NVMAS };
+
+static struct ckpt_model_vma vmas[NVMAS] = {
+	VMA(PLAIN, CKPT_VMA_ANON),
+	VMA(MARKED, CKPT_VMA_ANON | CKPT_VMA_DONTDUMP),
+	VMA(FILED, CKPT_VMA_DONTDUMP),
+	VMA(SHARED, CKPT_VMA_DONTDUMP | CKPT_VMA_SHARED | CKPT_VMA_MAYSHARE),
+	VMA(READ_ONLY, CKPT_VMA_DONTDUMP | CKPT_VMA_MAYSHARE),
+	VMA(SHMEM, CKPT_VMA_DONTDUMP | CKPT_VMA_SHMEM | CKPT_VMA_SHARED),
+	VMA(VDSO, CKPT_VMA_DONTDUMP | CKPT_VMA_VDSO),
+	VMA(VVAR, CKPT_VMA_DONTDUMP | CKPT_VMA_SPECIAL),
+	VMA(DEVICE, CKPT_VMA_DONTDUMP | CKPT_VMA_PFNMAP),
+	VMA(STACK, CKPT_VMA_ANON | CKPT_VMA_DONTDUMP | CKPT_VMA_GROWSDOWN),
+	VMA(THREAD, CKPT_VMA_ANON | CKPT_VMA_DONTDUMP),
+	VMA(HUGETLB, CKPT_VMA_DONTDUMP | CKPT_VMA_HUGETLB),
+};
+
+static struct user_regs_struct registers[2] = { { .rsp = AT(PLAIN) + 8 }, { .rsp = AT(THREAD) + SIZE - 8 } };
+static struct ckpt_model_thread threads[2] = {
+	{ .prstatus = &registers[0] }, { .prstatus = &registers[1] },
+};
+static const struct ckpt_model model = {
+	.vmas = vmas, .nr_vmas = NVMAS, .threads = threads, .nr_threads = 2,
+};
+
+static void choose(struct omit *o)
+{
+	struct ckpt_run runs[2 * NVMAS];
+	struct ckpt_err err = CKPT_ERR_INIT;
+
+	for (unsigned int i = 0; i < NVMAS; i++) {
+		runs[2 * i] = (struct ckpt_run){ .start = AT(i), .len = PAGE << (i == MARKED),
+						 .kind = CKPT_RUN_DATA };
+		runs[2 * i + 1] = (struct ckpt_run){ .start = AT(i) + 8 * PAGE, .len = PAGE,
+						     .kind = i % 2 ? CKPT_RUN_ZERO : CKPT_RUN_FILE };
+	}
+	REQUIRE_OK(omit_choose(&model, runs, 2 * NVMAS, &err, o), err);
+}
+
+static void private_memory_that_is_marked_is_left_out_and_no_other(void)
+{
+	struct omit o;
+
+	choose(&o);
+	for (unsigned int i = 0; i < NVMAS; i++)
+		REQUIRE_EQ(omit_has(&o, &model, &vmas[i]), i == MARKED || i == FILED || i == HUGETLB);
+	omit_free(&o);
+	REQUIRE(!omit_has(&o, &model, &vmas[MARKED]) && !omit_has(NULL, &model, &vmas[MARKED]));
+}
+
+static void content_is_counted_and_so_is_what_is_saved_though_marked(void)
+{
+	struct omit o;
+
+	choose(&o);
+	REQUIRE_EQ(o.mappings, 3);
+	REQUIRE_EQ(o.bytes, 4 * PAGE);
+	REQUIRE_EQ(o.saved_bytes, 5 * PAGE);	/* three shared ones, two stacks */
+	omit_free(&o);
+}
+
+static const struct tap_test tests[] = {
+	{ "private_memory_that_is_marked_is_left_out_and_no_other",
+	  private_memory_that_is_marked_is_left_out_and_no_other },
+	{ "content_is_counted_and_so_is_what_is_saved_though_marked",
+	  content_is_counted_and_so_is_what_is_saved_though_marked },
+};
+
+TAP_MAIN(tests)
