@@ -43,11 +43,11 @@ _ckptctl() {
 	-o | --store)
 		COMPREPLY=($(compgen -d -- "$cur"))
 		return ;;
-	-n | --name | --timeout | --bwlimit | --files-limit | -k | --keep | --keep-for | --fd | --remap)
+	-n | --name | --timeout | --hooks-timeout | --bwlimit | --files-limit | -k | --keep | --keep-for | --fd | --remap)
 		return ;;
 	esac
 	case $verb:$cur in
-	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --dedup --no-readback --barrier --files --files-limit --dontdump --tree $common" -- "$cur")) ;;
+	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --dedup --no-readback --barrier --files --files-limit --dontdump --hooks-timeout --no-hooks --tree $common" -- "$cur")) ;;
 	snap:*) COMPREPLY=($(compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$cur")) ;;
 	restore:-*) COMPREPLY=($(compgen -W "--detach --discard-newer --fd --remap $common" -- "$cur")) ;;
 	verify:-* | rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;

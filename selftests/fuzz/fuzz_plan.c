@@ -612,7 +612,7 @@ static int restore_all(struct restore *rs)
 		restore_timers_make, restore_threads_set, restore_files_finish, restore_creds,
 		restore_sigpending, restore_limits, restore_trap_action, restore_calls,
 		restore_timers_arm, restore_mm_leave, restore_regs, restore_rseq_finish,
-		restore_tell_left_out, restore_files_commit,
+		restore_hooks, restore_tell_left_out, restore_files_commit,
 	};
 	int r = 0;
 

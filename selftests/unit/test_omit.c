@@ -5,6 +5,7 @@
  */
 #include <sys/user.h>
 
+#include "hooks.h"
 #include "omit.h"
 #include "state.h"
 #include "tap.h"
@@ -75,11 +76,41 @@ static void content_is_counted_and_so_is_what_is_saved_though_marked(void)
 	omit_free(&o);
 }
 
+/* What an image notes of hooks comes from anywhere. */
+static void noted_hooks_are_read_as_written_or_not_at_all(void)
+{
+	const struct hooks was = { .tid = 7, .own_tid = 4711, .signal = SIGRTMAX, .number = HOOKS_NUMBER_MAX };
+	static const char * const bad[] = {
+		"{}", "[]", "7", "{\"tid\": 0, \"signal\": 64, \"number\": 1}",
+		"{\"tid\": -1, \"signal\": 64, \"number\": 1}", "{\"tid\": 1, \"signal\": 65, \"number\": 1}",
+		"{\"tid\": 1, \"signal\": 9, \"number\": 1}", "{\"tid\": 1, \"signal\": 64, \"number\": 0}",
+		"{\"tid\": 1, \"signal\": 64, \"number\": 36028797018963968}",
+		"{\"tid\": 4294967297, \"signal\": 64, \"number\": 1}", "{\"tid\": 1, \"signal\": 64}",
+		"{\"tid\": \"1\", \"signal\": 64, \"number\": 1}",
+	};
+	json_t *o = hooks_to_json(&was);
+	struct hooks is = { 0 };
+
+	REQUIRE(hooks_from_json(o, &is));
+	REQUIRE(is.own_tid == was.own_tid && is.signal == was.signal && is.number == was.number);
+	json_decref(o);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		o = json_loads(bad[i], JSON_DECODE_ANY, NULL);
+		REQUIRE(o && !hooks_from_json(o, &is));
+		json_decref(o);
+	}
+	o = hooks_to_json(&(struct hooks){ 0 });
+	REQUIRE(json_is_null(o));
+	json_decref(o);
+}
+
 static const struct tap_test tests[] = {
 	{ "private_memory_that_is_marked_is_left_out_and_no_other",
 	  private_memory_that_is_marked_is_left_out_and_no_other },
 	{ "content_is_counted_and_so_is_what_is_saved_though_marked",
 	  content_is_counted_and_so_is_what_is_saved_though_marked },
+	{ "noted_hooks_are_read_as_written_or_not_at_all",
+	  noted_hooks_are_read_as_written_or_not_at_all },
 };
 
 TAP_MAIN(tests)

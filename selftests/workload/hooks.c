@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * hooks 4k|thp none - has memory it wants left out of snapshots
+ * hooks 4k|thp none|hooks - has memory it wants left out of snapshots, and hooks around them
  *
  *   SIGUSR1  "state SECRET FILE KEY EINTR": what the secret memory holds (own, zero, else), a private
  *            mapping of a file (own, file, else), and its session key (own, zero, else); how many
  *            calls of its other thread were interrupted
  *   SIGUSR2  the secret memory is no longer marked, or marked again: "marked", "unmarked"
+ *   SIGHUP   the hook before a snapshot does not return until the next one: "hangs", "hangs not"
  *   SIGTERM  ends with status 0
  *
+ * The hooks say "before" and "after taken|given up|restored"; the session key is zero in between.
  * The secrets are numbers that stand nowhere in the program: mix64(1000000 + i), file 2000000,
  * key 3000000.  Nothing copies them.
  */
@@ -32,6 +34,7 @@
 static uint64_t *secret, *file;
 static size_t secret_len;
 static uint64_t key[512] __attribute__((aligned(4096)));
+static volatile bool hangs;
 static volatile int interrupted;
 
 static void fill(uint64_t *mem, size_t len, uint64_t seed)
@@ -102,6 +105,25 @@ static void mark(bool marked)
 	}
 }
 
+static void before(void *arg)
+{
+	say("before");
+	while (hangs)
+		usleep(1000);
+	memset(key, 0, sizeof(key));
+}
+
+static void after(void *arg, enum ckpt_after what)
+{
+	static const char * const whats[] = {
+		[CKPT_AFTER_TAKEN] = "taken", [CKPT_AFTER_GIVEN_UP] = "given up",
+		[CKPT_AFTER_RESTORED] = "restored",
+	};
+
+	fill(key, sizeof(key), KEY_SEED);
+	say("after %s", whats[what]);
+}
+
 /* Waits in calls that a signal would interrupt. */
 static void *waits(void *arg)
 {
@@ -112,9 +134,10 @@ static void *waits(void *arg)
 }
 
 /* What the library has to refuse. */
-static void try_what_is_refused(void)
+static void try_what_is_refused(const struct ckpt_hooks *hooks)
 {
 	void *shared = mmap(NULL, SMALL, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct ckpt_hooks bad = *hooks;
 
 	if (shared == MAP_FAILED)
 		die("mmap: %s", strerror(errno));
@@ -122,11 +145,24 @@ static void try_what_is_refused(void)
 	    ckpt_secret(shared, SMALL, NULL),
 	    ckpt_secret((void *)((uintptr_t)&shared & ~4095ul), 4096, NULL), ckpt_secret(secret, 0, NULL));
 	must(munmap(shared, SMALL));
+	bad.signal = SIGUSR1;
+	say("hooks refused %d %d", ckpt_hooks_stop(NULL), ckpt_hooks_start(&bad, NULL));
+}
+
+static void start_hooks(const struct ckpt_hooks *hooks)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+
+	/* Once more, to see that it can be ended and begun again. */
+	if (ckpt_hooks_start(hooks, &err) || ckpt_hooks_stop(&err) || ckpt_hooks_start(hooks, &err))
+		die("%s", err.text);
+	say("twice %d", ckpt_hooks_start(hooks, NULL));
 }
 
 int main(int argc, char **argv)
 {
-	bool marked = true;
+	static const struct ckpt_hooks hooks = { .size = sizeof(hooks), .before = before, .after = after };
+	bool with_hooks = argc > 2 && !strcmp(argv[2], "hooks"), marked = true;
 	pthread_t thread;
 	sigset_t set;
 
@@ -134,11 +170,13 @@ int main(int argc, char **argv)
 	make_file();
 	fill(key, sizeof(key), KEY_SEED);
 	sigemptyset(&set);
-	for (size_t i = 0; i < 3; i++)
-		sigaddset(&set, (const int[]){ SIGUSR1, SIGUSR2, SIGTERM }[i]);
+	for (size_t i = 0; i < 4; i++)
+		sigaddset(&set, (const int[]){ SIGUSR1, SIGUSR2, SIGHUP, SIGTERM }[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	try_what_is_refused();
+	try_what_is_refused(&hooks);
 	mark(true);
+	if (with_hooks)
+		start_hooks(&hooks);
 	if (pthread_create(&thread, NULL, waits, NULL))
 		die("no thread");
 	say("ready");
@@ -155,7 +193,11 @@ int main(int argc, char **argv)
 			mark(marked);
 			say(marked ? "marked" : "unmarked");
 		}
+		if (sig == SIGHUP) {
+			hangs = !hangs;
+			say(hangs ? "hangs" : "hangs not");
+		}
 		if (sig == SIGTERM)
-			return 0;
+			return with_hooks && ckpt_hooks_stop(NULL) ? 1 : 0;
 	}
 }

@@ -11,7 +11,7 @@
 
 enum { OPT_KILL = CTL_LONG, OPT_FULL, OPT_DELTA, OPT_UNTRACKED, OPT_TIMEOUT, OPT_COMPRESS,
 	OPT_BWLIMIT, OPT_NO_READBACK, OPT_FILES, OPT_FILES_LIMIT, OPT_BARRIER, OPT_DEDUP, OPT_TREE,
-	OPT_DONTDUMP };
+	OPT_DONTDUMP, OPT_HOOKS_TIMEOUT, OPT_NO_HOOKS };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_KILL, "kill", NULL, "end the process at the snapshot, before it runs on" },
@@ -27,6 +27,8 @@ static const struct ctl_opt opts[] = {
 	{ OPT_FILES_LIMIT, "files-limit", "SIZE", "copy no more of them in the pause (64M)" },
 	{ OPT_DEDUP, "dedup", NULL, "do not write pages again that other images of the store have" },
 	{ OPT_DONTDUMP, "dontdump", "HOW", "memory marked MADV_DONTDUMP: omit (left out, zero after a restore), keep" },
+	{ OPT_HOOKS_TIMEOUT, "hooks-timeout", "MS", "give up when its hooks are not ready so soon (10000)" },
+	{ OPT_NO_HOOKS, "no-hooks", NULL, "do not call the program's hooks (ckpt_hooks_start)" },
 	{ OPT_NO_READBACK, "no-readback", NULL, "do not read the image back from the disk" },
 	{ OPT_TREE, "tree", NULL, "with its child processes: not supported yet" },
 	{ }
@@ -50,7 +52,7 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
 			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:s,s:i,s:I},s:{s:i,s:i,s:I,s:I},s:I,"
-			 "s:{s:b,s:o},s:{s:I,s:I,s:I}}",
+			 "s:{s:b,s:o},s:{s:I,s:I,s:I},s:I}",
 			 "ok", 1, "ref", r->ref, "path", report_text(r->path), "pid", (int)o->pid,
 			 "comm", report_text(r->info.comm), "killed", o->kill,
 			 "size", I(r->info.file_size), "stream_ns", I(r->stream_ns),
@@ -77,7 +79,7 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "readback_ns", I(r->readback_ns),
 			 "dedup", "wanted", o->dedup, "why_not", report_text(r->why_alone),
 			 "left_out", "bytes", I(r->omit.bytes), "mappings", I(r->omit.mappings),
-			 "saved_bytes", I(r->omit.saved_bytes));
+			 "saved_bytes", I(r->omit.saved_bytes), "hooks_ns", I(r->hooks.ns));
 }
 
 static void human_left_out(json_t *left_out)
@@ -107,6 +109,8 @@ static void human(const struct ctl *ctl, json_t *o)
 	       out_time(out_get(pause, "freeze_ns"), a), out_time(out_get(pause, "state_ns"), b),
 	       out_time(out_get(pause, "copy_ns"), c), out_time(out_get(pause, "arm_ns"), d),
 	       (unsigned int)out_get(pause, "threads"));
+	if (out_get(o, "hooks_ns"))
+		printf("  hooks   ready after %s, before the pause\n", out_time(out_get(o, "hooks_ns"), a));
 	printf("  memory  %s of data, read and stored in %s\n",
 	       out_size(out_get(mem, "data_pages") * out_get(mem, "page_size"), a),
 	       out_time(out_get(o, "stream_ns"), b));
@@ -302,6 +306,14 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
 			if (!choose(arg, marked, &n))
 				return ctl_usage(ctl, "'%s' is none of omit, keep", arg);
 			o->keep_marked = n;
+			break;
+		case OPT_HOOKS_TIMEOUT:
+			if (!ctl_number(arg, 1, UINT32_MAX, &n))
+				return ctl_usage(ctl, "'%s' is no time in milliseconds", arg);
+			o->hooks_timeout_ms = n;
+			break;
+		case OPT_NO_HOOKS:
+			o->no_hooks = true;
 			break;
 		case OPT_NO_READBACK:
 			o->no_readback = true;

@@ -40,7 +40,7 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	if (request->size != sizeof(*request) ||
 	    request->flags & ~(CKPT_TAKE_KILL | CKPT_TAKE_LOW_PRIORITY | CKPT_TAKE_FULL |
 			       CKPT_TAKE_DELTA | CKPT_TAKE_NO_READBACK | CKPT_TAKE_DEDUP |
-			       CKPT_TAKE_KEEP_DONTDUMP) ||
+			       CKPT_TAKE_KEEP_DONTDUMP | CKPT_TAKE_NO_HOOKS) || request->reserved ||
 	    request->files > CKPT_FILES_NONE || request->barrier > CKPT_BARRIER_NONE ||
 	    !(~request->flags & (CKPT_TAKE_FULL | CKPT_TAKE_DELTA)))
 		return ckpt_err_set(err, EINVAL, "ckpt_take: size or flags of the request");
@@ -55,6 +55,8 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	o.name = request->name;
 	o.kill = request->flags & CKPT_TAKE_KILL;
 	o.keep_marked = request->flags & CKPT_TAKE_KEEP_DONTDUMP;
+	o.no_hooks = request->flags & CKPT_TAKE_NO_HOOKS;
+	o.hooks_timeout_ms = request->hooks_timeout_ms;
 	o.no_readback = request->flags & CKPT_TAKE_NO_READBACK;
 	o.dedup = request->flags & CKPT_TAKE_DEDUP;
 	o.low_priority = request->flags & CKPT_TAKE_LOW_PRIORITY;
@@ -114,6 +116,11 @@ const struct ckpt_stats *ckpt_outcome_stats(const struct ckpt_outcome *outcome)
 uint64_t ckpt_outcome_left_out(const struct ckpt_outcome *outcome)
 {
 	return outcome->result.omit.bytes;
+}
+
+uint64_t ckpt_outcome_hooks_ns(const struct ckpt_outcome *outcome)
+{
+	return outcome->result.hooks.ns;
 }
 
 size_t ckpt_outcome_refusals(const struct ckpt_outcome *outcome)

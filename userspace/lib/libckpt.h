@@ -7,7 +7,8 @@
  *   struct ckpt_err it is given, which may be NULL.  Results come through the ret_* arguments, which
  *   are last, and are untouched on failure unless said otherwise.
  *   Contexts are opaque.  A context belongs to one thread at a time; the library has no global
- *   state, so different contexts may be used by different threads.
+ *   state, so different contexts may be used by different threads.  (But a process has one set of
+ *   hooks.)
  *   Structures for requests begin with their own size, sizeof as the caller was compiled; set all
  *   other members to zero that are not used.
  *   Times are nanoseconds, sizes bytes, unless the name says otherwise.
@@ -15,7 +16,7 @@
  * Two levels
  *   ckpt_dev_*, ckpt_session_*, ckpt_picture_*   the calls of the module, see <linux/ckpt.h>
  *   ckpt_take, ckpt_store_*, ckpt_restore_*      images in a store, as ckptctl works
- * and, for a program of which snapshots are taken, ckpt_secret.
+ * and, for a program of which snapshots are taken, ckpt_secret and ckpt_hooks_*.
  */
 #ifndef LIBCKPT_H
 #define LIBCKPT_H
@@ -159,6 +160,7 @@ int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
 #define CKPT_TAKE_NO_READBACK	(1u << 4)	/* do not read the image back from the device */
 #define CKPT_TAKE_DEDUP		(1u << 5)	/* pages other images of the store have are not written again */
 #define CKPT_TAKE_KEEP_DONTDUMP	(1u << 6)	/* save memory marked MADV_DONTDUMP too */
+#define CKPT_TAKE_NO_HOOKS	(1u << 7)	/* do not ask the program's hooks */
 
 /* When the program's own files are synced: see ckptctl(8), --barrier. */
 enum ckpt_barrier_when {
@@ -195,6 +197,8 @@ enum ckpt_files {
  * @bwlimit: bytes of memory to read in a second at most, 65536 or more; 0: as fast as it goes
  * @progress: told bytes done and of all; not 0 gives up with that negative errno; may be NULL
  * @arg: for @progress
+ * @hooks_timeout_ms: the program's hook before the snapshot may take; 0: 10000
+ * @reserved: zero
  */
 struct ckpt_take_request {
 	size_t		size;
@@ -210,6 +214,8 @@ struct ckpt_take_request {
 	const char	*name;
 	int		(*progress)(uint64_t done, uint64_t total, void *arg);
 	void		*arg;
+	uint32_t	hooks_timeout_ms;
+	uint32_t	reserved;
 };
 
 /**
@@ -253,6 +259,8 @@ uint64_t ckpt_outcome_size(const struct ckpt_outcome *outcome);
 const struct ckpt_stats *ckpt_outcome_stats(const struct ckpt_outcome *outcome);
 /* Bytes of memory that are not in the image, being marked MADV_DONTDUMP: zero after a restore. */
 uint64_t ckpt_outcome_left_out(const struct ckpt_outcome *outcome);
+/* What the program's hook before the snapshot took; 0: none was called. */
+uint64_t ckpt_outcome_hooks_ns(const struct ckpt_outcome *outcome);
 size_t ckpt_outcome_refusals(const struct ckpt_outcome *outcome);
 void ckpt_outcome_refusal(const struct ckpt_outcome *outcome, size_t i,
 			  struct ckpt_refusal *ret_refusal);
@@ -460,6 +468,43 @@ int ckpt_restore_wait(struct ckpt_store *store, const struct ckpt_restore_reques
  * not found.
  */
 int ckpt_secret(void *addr, size_t len, struct ckpt_err *err);
+
+/* What became of the snapshot a hook was called for. */
+enum ckpt_after {
+	CKPT_AFTER_TAKEN	= 1,	/* this is the program that runs on; the image is yet to be written */
+	CKPT_AFTER_GIVEN_UP	= 2,	/* there was none, or who took it is gone */
+	CKPT_AFTER_RESTORED	= 3,	/* this is a restored program, time has passed */
+};
+
+/**
+ * struct ckpt_hooks - what a program wants to do before and after a snapshot of it
+ * @size: sizeof(struct ckpt_hooks)
+ * @signal: for real time, that the program does not use itself; 0: SIGRTMAX
+ * @before: called, and waited for, before the program is frozen; may be NULL
+ * @after: called once for each call of @before, when the program runs on; may be NULL
+ * @arg: for both
+ *
+ * They are called by a thread of their own, with signals blocked, while the others run on: what they
+ * do to what others use needs its locks.  The time from the return of @before to the call of @after
+ * is that of the snapshot's capture, but may be any, as in a restored program.
+ */
+struct ckpt_hooks {
+	size_t	size;
+	int	signal;
+	void	(*before)(void *arg);
+	void	(*after)(void *arg, enum ckpt_after what);
+	void	*arg;
+};
+
+/*
+ * From now on, until ckpt_hooks_stop(), snapshots by ckptctl(8) and ckpt_take() call the hooks; one
+ * whose @before does not return in time is given up.  A process has one set of hooks: -EALREADY.
+ * -EBUSY: there is a handler for the signal.  A child of fork() has none.
+ *
+ * ckpt_hooks_stop() waits for hooks that are being called.  -EDEADLK: from one of them.
+ */
+int ckpt_hooks_start(const struct ckpt_hooks *hooks, struct ckpt_err *err);
+int ckpt_hooks_stop(struct ckpt_err *err);
 
 #ifdef __cplusplus
 }

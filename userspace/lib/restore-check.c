@@ -100,6 +100,8 @@ static int check_noted(struct restore *rs)
 	if (r)
 		return r;
 	r = check_left_out(rs, json_object_get(json_object_get(top, "left_out"), "bytes"));
+	if (!r)
+		r = restore_hooks_noted(rs, json_object_get(top, "hooks"));
 	noted = json_object_get(top, "machine");
 	if (!r && noted && machine_from_json(noted, &was))
 		r = ckpt_err_set(rs->err, -EBADMSG,

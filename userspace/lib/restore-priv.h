@@ -3,6 +3,7 @@
  * restore-priv.h - what the parts of the restore engine share.
  *
  *	restore.c		the order of things, and the way back
+ *	restore-hooks.c		hooks of the program
  *	restore-check.c		what can be known to fail before anything is done
  *	restore-open.c		one file: open it, and is it the one it was?
  *	restore-fd.c		what one descriptor refers to
@@ -33,6 +34,7 @@
 #include <time.h>
 
 #include "chain.h"
+#include "hooks.h"
 #include "image.h"
 #include "meta.h"
 #include "remote.h"
@@ -77,6 +79,7 @@ struct restore {
 	struct image *image;	/* the newest of opts->chain; its memory is the chain's */
 	struct meta_files meta;
 	uint64_t left_out;	/* bytes of memory, as snap noted */
+	struct hooks hooks;	/* of the program; own_tid 0: none were asked */
 
 	struct restore_files *files;
 
@@ -121,6 +124,10 @@ int restore_check(struct restore *rs);
 void restore_name_owner(pid_t tid, char *buf, size_t size);
 /* Whether the user asked to stop. */
 int restore_interrupted(struct restore *rs);
+
+/* restore-hooks.c: what snap noted of them; and that they hear of the restore. */
+int restore_hooks_noted(struct restore *rs, json_t *hooks);
+int restore_hooks(struct restore *rs);
 
 /* restore-open.c: see there. */
 /* As far as it can be; the access time stays. */

@@ -145,6 +145,7 @@ static int rebuild(struct restore *rs)
 		restore_mm_leave,
 		restore_regs,
 		restore_rseq_finish,
+		restore_hooks,
 		restore_tell_left_out,
 		restore_files_commit,	/* cannot be undone */
 		release,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * snap-report.c - IMAGE_META_SNAP: what the snapshot cost and what it is of, as JSON.  Times in
- * nanoseconds, memory in pages of page_size.  A restore asks for "machine" and "left_out" alone.
+ * nanoseconds, memory in pages of page_size.  A restore asks for "machine", "left_out" and "hooks" alone.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -67,7 +67,7 @@ int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *mod
 	if (ret)
 		return ckpt_err_sys(err, ret, "what machine this is");
 	top = json_pack("{s:i,s:I,s:o,s:o,s:b,s:i,s:o,s:o,s:o,s:s,s:i,s:{s:i,s:i,s:I,s:I},"
-			"s:{s:I,s:I,s:I},s:o,s:s}",
+			"s:{s:I,s:I,s:I},s:o,s:o,s:s}",
 			"version", 1, "pid", I(model->proc.pid),
 			"comm", report_text(model->threads[0].rec.comm),
 			"exe", report_text(model->paths[CKPT_PATH_EXE].path),
@@ -79,7 +79,7 @@ int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *mod
 			"files", "kept", (int)r->kept_files, "cloned", (int)r->cloned_files,
 			"copied_bytes", I(r->copied_bytes), "ns", I(r->kept_ns),
 			"left_out", "bytes", I(r->omit.bytes), "mappings", I(r->omit.mappings),
-			"saved_bytes", I(r->omit.saved_bytes),
+			"saved_bytes", I(r->omit.saved_bytes), "hooks", hooks_to_json(&r->hooks),
 			"machine", machine_to_json(&machine), "tools", CKPT_VERSION);
 	text = top ? json_dumps(top, JSON_COMPACT) : NULL;
 	json_decref(top);

@@ -4,6 +4,7 @@
  *
  *	prepare		target, device, store and its temporary file: all that can fail early
  *	find_parent	the newest generation, if a delta can be of it
+ *	hooks		the program's own are called; it waits in them until it is told how it went
  *	capture		one call of the module; or, when something has to be done while the process
  *			stands still, a session: attach, freeze, snapshot
  *	examine		state records, model, judgement
@@ -150,6 +151,22 @@ static int go_on(struct snap *s)
 	int ret = o->progress ? o->progress(0, 0, o->progress_arg) : 0;
 
 	return ret ? ckpt_err_sys(s->err, ret, "process %d: given up", s->target.pid) : 0;
+}
+
+static int go_on_waiting(void *arg)
+{
+	return go_on(arg);
+}
+
+/* Once its hooks have let go of what is not to be in the image, the program waits for us in them. */
+static int ask_hooks(struct snap *s)
+{
+	const struct snap_opts *o = s->opts;
+	uint32_t timeout_ms = o->hooks_timeout_ms ? o->hooks_timeout_ms : SNAP_HOOKS_TIMEOUT;
+
+	if (o->no_hooks)
+		return 0;
+	return hooks_before(s->target.pid, timeout_ms, go_on_waiting, s, s->err, &s->r->hooks);
 }
 
 /* Whether to try again what a signal ended: yes, unless the user wants to stop. */
@@ -355,6 +372,8 @@ static int capture(struct snap *s)
 	bool session;
 	int ret = session_expected(s, &session);
 
+	if (!ret)
+		ret = ask_hooks(s);
 	if (ret)
 		return ret;
 	if (!session) {
@@ -374,6 +393,16 @@ static int capture(struct snap *s)
 		ret = session_thaw(s->session, s->err, NULL);
 		close_fd(&s->session);
 	}
+	return ret;
+}
+
+/* The hooks hear of it as soon as the program runs on; if it does not, there is nobody to tell. */
+static int tell_hooks(struct snap *s)
+{
+	int ret = hooks_check(&s->r->hooks, s->err);
+
+	if (!ret && !s->opts->kill)
+		hooks_after(&s->r->hooks, HOOKS_TAKEN);
 	return ret;
 }
 
@@ -532,6 +561,7 @@ static int end_target(struct snap *s)
 {
 	int ret = target_kill(&s->target, s->err);
 
+	s->r->hooks.waiting = s->r->hooks.waiting && ret;
 	close_fd(&s->session);
 	if (!ret)
 		ret = target_wait(&s->target, KILL_WAIT_MS, s->err);
@@ -549,6 +579,8 @@ static int run(struct snap *s)
 	ret = prepare(s);
 	if (!ret)
 		ret = capture(s);
+	if (!ret)
+		ret = tell_hooks(s);
 	if (!ret && !s->opts->kill && s->opts->low_priority)
 		lower_priority();
 	if (!ret)
@@ -577,6 +609,7 @@ static int run(struct snap *s)
 static void release(struct snap *s)
 {
 	drop_capture(s);
+	hooks_after(&s->r->hooks, HOOKS_GIVEN_UP);	/* who waits still was not told otherwise */
 	close_fd(&s->dev);
 	target_close(&s->target);
 	image_writer_close(s->writer);

@@ -15,6 +15,7 @@
 #include "err.h"
 #include "image.h"
 #include "judge.h"
+#include "hooks.h"
 #include "meta.h"
 #include "omit.h"
 #include "store.h"
@@ -51,6 +52,9 @@ enum snap_keep {
 /* Bytes that are copied in the pause, if nothing else is said. */
 #define SNAP_FILES_LIMIT	(64ull << 20)
 
+/* Milliseconds a program's hook may take, if nothing else is said. */
+#define SNAP_HOOKS_TIMEOUT	10000
+
 /**
  * struct snap_opts - what is wanted
  * @pid: process
@@ -64,6 +68,8 @@ enum snap_keep {
  * @files_limit: bytes of them that may be copied while the process stands still; 0: SNAP_FILES_LIMIT
  * @dedup: pages that other images of the store have are not written again
  * @keep_marked: save memory marked MADV_DONTDUMP as any other
+ * @no_hooks: do not ask the program's hooks (ckpt_hooks_start())
+ * @hooks_timeout_ms: of their call before the snapshot; 0: SNAP_HOOKS_TIMEOUT
  * @no_readback: believe the device when it says that it has the image
  * @low_priority: lower the caller's own processor and disk priority after the thaw, for good
  * @timeout_ms: of the freeze; 0: the module's default
@@ -86,6 +92,8 @@ struct snap_opts {
 	uint64_t	files_limit;
 	bool		dedup;
 	bool		keep_marked;
+	bool		no_hooks;
+	uint32_t	hooks_timeout_ms;
 	bool		no_readback;
 	bool		low_priority;
 	uint32_t	timeout_ms;
@@ -114,6 +122,7 @@ struct snap_opts {
  * @copied_bytes: of those that were
  * @kept_ns: part of the pause, cloning and copying
  * @omit: memory left out, as the program wants it
+ * @hooks: the program's, if it has any
  * @stream_ns: from the barrier's end to the commit
  * @readback_ns: part of it, reading the image back from the device; 0: it was not
  * @total_ns: all of it
@@ -136,6 +145,7 @@ struct snap_result {
 	uint64_t		copied_bytes;
 	uint64_t		kept_ns;
 	struct omit		omit;
+	struct hooks		hooks;
 	uint64_t		stream_ns;
 	uint64_t		readback_ns;
 	uint64_t		total_ns;
