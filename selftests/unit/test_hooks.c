@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 
 #include "err.h"
-#include "hooks-page.h"
+#include "hooks.h"
 #include "libckpt.h"
 #include "tap.h"
 
@@ -198,6 +198,54 @@ static void hook_that_stops_them_does_not_hang(void)
 	REQUIRE(results[0] == -EDEADLK && results[1] == -EDEADLK);
 }
 
+/* From outside, but in one process. */
+static void who_asks_sees_whether_they_have_waited_all_the_time(void)
+{
+	static struct hooks_page page = {
+		.magic = HOOKS_MAGIC, .version = HOOKS_VERSION, .size = sizeof(page), .signal = 64,
+		.word = N << 8 | HOOKS_READY,
+	};
+	struct hooks h = { .pid = getpid(), .tid = getpid(), .addr = (uintptr_t)&page, .number = N,
+			   .waiting = true };
+
+	REQUIRE_EQ(hooks_check(&h, NULL), 0);
+	page.word = hooks_word(N, HOOKS_IDLE);
+	REQUIRE_EQ(hooks_check(&h, NULL), -ECANCELED);
+	page.word = hooks_word(N + 1, HOOKS_READY);
+	REQUIRE_EQ(hooks_check(&h, NULL), -ECANCELED);
+	page.word = hooks_word(N, HOOKS_READY);
+	page.magic++;
+	REQUIRE_EQ(hooks_check(&h, NULL), -ECANCELED);
+	h.waiting = false;		/* it has none */
+	REQUIRE_EQ(hooks_check(&h, NULL), 0);
+}
+
+static int go_on(void *arg)
+{
+	return 0;
+}
+
+static void program_is_asked_waits_and_is_told(void)
+{
+	const struct ckpt_hooks hooks = { .size = sizeof(hooks), .before = before, .after = after, .arg = said };
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct hooks h;
+
+	alarm(DEADLINE);
+	REQUIRE_OK(hooks_before(getpid(), 10000, go_on, NULL, &err, &h), err);
+	REQUIRE(!h.tid && !h.waiting);
+	REQUIRE_OK(ckpt_hooks_start(&hooks, &err), err);
+	REQUIRE_OK(hooks_before(getpid(), 10000, go_on, NULL, &err, &h), err);
+	REQUIRE(h.tid && h.waiting && h.ns);
+	need_said("before ");
+	REQUIRE_OK(hooks_check(&h, &err), err);
+	hooks_after(&h, HOOKS_TAKEN);
+	REQUIRE_OK(ckpt_hooks_stop(&err), err);
+	need_said("before taken ");
+	REQUIRE_OK(hooks_before(getpid(), 10000, go_on, NULL, &err, &h), err);
+	REQUIRE(!h.tid);
+}
+
 static const struct tap_test tests[] = {
 	{ "answer_that_waits_counts_though_who_asked_is_gone",
 	  answer_that_waits_counts_though_who_asked_is_gone },
@@ -207,6 +255,9 @@ static const struct tap_test tests[] = {
 	{ "question_that_comes_again_is_the_same", question_that_comes_again_is_the_same },
 	{ "nobody_is_waited_for_for_ever", nobody_is_waited_for_for_ever },
 	{ "whoever_uses_it_wrongly_is_told", whoever_uses_it_wrongly_is_told },
+	{ "who_asks_sees_whether_they_have_waited_all_the_time",
+	  who_asks_sees_whether_they_have_waited_all_the_time },
+	{ "program_is_asked_waits_and_is_told", program_is_asked_waits_and_is_told },
 	{ "hook_that_stops_them_does_not_hang", hook_that_stops_them_does_not_hang },
 };
 
