@@ -40,16 +40,16 @@ _ckptctl() {
 	--dontdump)
 		COMPREPLY=($(compgen -W "omit keep" -- "$cur"))
 		return ;;
-	-o | --store)
+	-o | --store | --files-dir)
 		COMPREPLY=($(compgen -d -- "$cur"))
 		return ;;
 	-n | --name | --timeout | --hooks-timeout | --bwlimit | --files-limit | -k | --keep | --keep-for | --fd | --remap)
 		return ;;
 	esac
 	case $verb:$cur in
-	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --dedup --no-readback --barrier --files --files-limit --dontdump --hooks-timeout --no-hooks --tree $common" -- "$cur")) ;;
+	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --dedup --no-readback --barrier --files --files-limit --dontdump --hooks-timeout --no-hooks --self-contained --tree $common" -- "$cur")) ;;
 	snap:*) COMPREPLY=($(compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$cur")) ;;
-	restore:-*) COMPREPLY=($(compgen -W "--detach --discard-newer --fd --remap $common" -- "$cur")) ;;
+	restore:-*) COMPREPLY=($(compgen -W "--detach --discard-newer --files-dir --fd --remap $common" -- "$cur")) ;;
 	verify:-* | rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;
 	gc:-*) COMPREPLY=($(compgen -W "--keep --keep-for --no-compact $common" -- "$cur")) ;;
 	compact:-*) COMPREPLY=($(compgen -W "--compress $common" -- "$cur")) ;;

@@ -526,6 +526,25 @@ void restore_kept_close(struct restore *rs)
 	free(rs->files->kept);
 }
 
+/* ---- files of the image in the place of those that changed: likewise ---- */
+
+bool restore_has_copy(const struct restore *rs, const char *path)
+{
+	const struct meta_file *mf = path ? meta_files_find(&rs->meta, path) : NULL;
+
+	return mf && meta_has_content(mf);
+}
+
+int restore_copy_open(struct restore *rs, const char *thing, const char *path, int *ret_fd)
+{
+	*ret_fd = fails() ? -1 : open(path, O_RDONLY);
+	return *ret_fd < 0 ? ckpt_err_set(rs->err, -EIO, "%s: %s", thing, path) : 0;
+}
+
+void restore_copies_close(struct restore *rs)
+{
+}
+
 /* ---- the image: pages of every mapping, of every kind ---- */
 
 static char content[4 * RESTORE_PAGE];

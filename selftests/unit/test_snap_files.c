@@ -49,14 +49,15 @@ static int write_list(bool mapped, struct ckpt_err *err)
 	struct image_params params = {
 		.label = "test", .job = "test", .generation = 1, .page_size = PAGE,
 	};
+	struct stream_job job = { .model = &m };
+	struct snap_contents contents;
 	struct snap_files none = { 0 };
-	struct image_writer *w;
 	int image = memfd_create("image", MFD_CLOEXEC), ret;
 
 	snprintf(path, sizeof(path), "%s/file", dir);
-	REQUIRE_OK(image_writer_open(image, &params, err, &w), *err);
-	ret = snap_files_write(&none, &m, w, err);
-	image_writer_close(w);
+	REQUIRE_OK(image_writer_open(image, &params, err, &job.writer), *err);
+	ret = snap_files_write(&none, &job, false, err, &contents);
+	image_writer_close(job.writer);
 	close(image);
 	return ret;
 }

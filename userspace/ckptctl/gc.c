@@ -25,6 +25,9 @@ static void human(const struct ctl *ctl, json_t *o)
 	printf("removed %u generation(s) and %u left-over file(s), %s\n",
 	       (unsigned int)out_get(o, "generations"), (unsigned int)out_get(o, "temporaries"),
 	       out_size(out_get(o, "bytes"), size));
+	if (out_get(o, "copies"))
+		printf("removed %u file(s) made out of images that no program uses\n",
+		       (unsigned int)out_get(o, "copies"));
 	if (out_get(o, "folded"))
 		printf("folded %u generation(s) into full ones\n", (unsigned int)out_get(o, "folded"));
 	if (out_get(o, "held"))
@@ -37,9 +40,10 @@ static void human(const struct ctl *ctl, json_t *o)
 
 static json_t *report(const struct retain_result *r)
 {
-	return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I}", "ok", 1,
+	return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "ok", 1,
 			 "generations", (json_int_t)r->removed.generations,
 			 "temporaries", (json_int_t)r->removed.temporaries,
+			 "copies", (json_int_t)r->removed.copies,
 			 "bytes", (json_int_t)r->removed.bytes, "held", (json_int_t)r->removed.held,
 			 "unreadable", (json_int_t)r->removed.unreadable,
 			 "folded", (json_int_t)r->folded);

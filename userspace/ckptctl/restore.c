@@ -14,12 +14,13 @@
 #include "restore.h"
 #include "store.h"
 
-enum { OPT_DETACH = CTL_LONG, OPT_FD, OPT_REMAP, OPT_DISCARD };
+enum { OPT_DETACH = CTL_LONG, OPT_FD, OPT_REMAP, OPT_DISCARD, OPT_FILES_DIR };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_DETACH, "detach", NULL, "print its number and leave it running" },
 	{ OPT_FD, "fd", "N=PATH", "give it PATH as descriptor N (may be repeated)" },
 	{ OPT_DISCARD, "discard-newer", NULL, "keep no copy of newer files that are put back" },
+	{ OPT_FILES_DIR, "files-dir", "DIR", "put files of the image that have changed there (STORE/.files)" },
 	{ OPT_REMAP, "remap", "OLD=NEW", "look below NEW for what was below OLD (may be repeated)" },
 	{ }
 };
@@ -28,6 +29,7 @@ static const struct ctl_opt opts[] = {
 struct request {
 	bool			detach;
 	bool			discard_newer;
+	const char		*files_dir;
 	struct ckpt_restore_fd	*fds;
 	size_t			nr_fds;
 	struct ckpt_restore_path *paths;
@@ -83,6 +85,8 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct request *q)
 			q->detach = true;
 		else if (id == OPT_DISCARD)
 			q->discard_newer = true;
+		else if (id == OPT_FILES_DIR)
+			q->files_dir = arg;
 		else if (id == OPT_FD)
 			code = parse_fd(ctl, q, arg);
 		else if (id == OPT_REMAP)
@@ -117,6 +121,7 @@ struct changed {
 	json_t		*cut;
 	json_t		*put_back;
 	json_t		*left_out;
+	json_t		*from_image;
 };
 
 static void note_cut(const char *path, uint64_t bytes, void *arg)
@@ -151,10 +156,20 @@ static void note_left_out(uint64_t bytes, void *arg)
 		 out_size(bytes, size));
 }
 
+static void note_from_image(const char *path, const char *copy, void *arg)
+{
+	struct changed *c = arg;
+
+	json_array_append_new(c->from_image, json_pack("{s:o,s:o}", "path", report_text(path),
+							"copy", report_text(copy)));
+	ctl_note(c->ctl, "%s is not what it was; from the image: %s", path, copy);
+}
+
 static json_t *report(const char *ref, const struct changed *c)
 {
-	return json_pack("{s:b,s:o,s:i,s:O,s:O,s:O}", "ok", 1, "ref", report_text(ref), "pid", 0, "cut",
-			 c->cut, "put_back", c->put_back, "left_out_bytes", c->left_out);
+	return json_pack("{s:b,s:o,s:i,s:O,s:O,s:O,s:O}", "ok", 1, "ref", report_text(ref), "pid", 0, "cut",
+			 c->cut, "put_back", c->put_back, "left_out_bytes", c->left_out, "from_image",
+			 c->from_image);
 }
 
 /* The number alone, so that a script can take it. */
@@ -190,8 +205,10 @@ static int bring_back(struct ctl *ctl, const struct request *q, const struct sto
 		      struct chain *chain)
 {
 	const char *ref = chain_ref(chain)->label;
-	struct changed changed = { .ctl = ctl, .cut = json_array(), .put_back = json_array(),
-				   .left_out = json_integer(0) };
+	struct changed changed = {
+		.ctl = ctl, .cut = json_array(), .put_back = json_array(),
+		.left_out = json_integer(0), .from_image = json_array(),
+	};
 	struct ckpt_restore_opts o = {
 		.chain = chain, .store = store, .fds = q->fds, .nr_fds = q->nr_fds, .paths = q->paths,
 		.nr_paths = q->nr_paths, .detach = q->detach,
@@ -199,11 +216,12 @@ static int bring_back(struct ctl *ctl, const struct request *q, const struct sto
 		.progress = q->detach ? tell : NULL,
 		.discard_newer = q->discard_newer, .cut = note_cut, .put_back = note_put_back,
 		.left_out = note_left_out,
+		.files_dir = q->files_dir, .from_image = note_from_image,
 		.arg = &changed,
 	};
 	int status, ret;
 
-	if (!changed.cut || !changed.put_back || !changed.left_out) {
+	if (!changed.cut || !changed.put_back || !changed.left_out || !changed.from_image) {
 		ckpt_err_sys(&ctl->err, ENOMEM, "report");
 		ret = ctl_fail(ctl, NULL);
 	} else if (q->detach) {
@@ -216,6 +234,7 @@ static int bring_back(struct ctl *ctl, const struct request *q, const struct sto
 	json_decref(changed.cut);
 	json_decref(changed.put_back);
 	json_decref(changed.left_out);
+	json_decref(changed.from_image);
 	return ret;
 }
 

@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "ctl.h"
@@ -38,6 +39,34 @@ static void human_more(json_t *process)
 	json_array_foreach(json_object_get(process, "mappings"), i, o)
 		printf("  %s-%s %s %s\n", out_get_text(o, "start"), out_get_text(o, "end"),
 		       out_get_text(o, "prot"), out_get_text(o, "path"));
+}
+
+static bool has_content(json_t *file)
+{
+	return !strcmp(out_get_text(file, "change"), "fixed") && *out_get_text(file, "digest");
+}
+
+/* Files that must not change, whose content is here or in what it is built on. */
+static void human_contents(json_t *files)
+{
+	uint64_t nr = 0, bytes = 0;
+	char size[OUT_SMALL];
+	json_t *o;
+	size_t i;
+
+	json_array_foreach(files, i, o) {
+		nr += has_content(o);
+		bytes += has_content(o) ? out_get(o, "size") : 0;
+	}
+	if (nr)
+		printf("  inside   %" PRIu64 " mapped files, %s\n", nr, out_size(bytes, size));
+	json_array_foreach(files, i, o) {
+		if (!has_content(o))
+			continue;
+		printf("    %-10s %s%s%s\n", out_size(out_get(o, "size"), size), out_get_text(o, "path"),
+		       out_get_text(o, "path_hex"),
+		       json_object_get(o, "section") ? "" : " (in what it is built on)");
+	}
 }
 
 static void human_delta(json_t *o)
@@ -96,6 +125,7 @@ static void human(const struct ctl *ctl, json_t *o)
 	if (out_get(pause, "total_ns"))
 		printf("  pause    %s\n", out_time(out_get(pause, "total_ns"), b));
 	human_delta(o);
+	human_contents(json_object_get(json_object_get(o, "files"), "files"));
 	human_fds(process);
 	if (ctl->verbose)
 		human_more(process);

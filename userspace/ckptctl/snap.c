@@ -11,7 +11,7 @@
 
 enum { OPT_KILL = CTL_LONG, OPT_FULL, OPT_DELTA, OPT_UNTRACKED, OPT_TIMEOUT, OPT_COMPRESS,
 	OPT_BWLIMIT, OPT_NO_READBACK, OPT_FILES, OPT_FILES_LIMIT, OPT_BARRIER, OPT_DEDUP, OPT_TREE,
-	OPT_DONTDUMP, OPT_HOOKS_TIMEOUT, OPT_NO_HOOKS };
+	OPT_DONTDUMP, OPT_HOOKS_TIMEOUT, OPT_NO_HOOKS, OPT_SELF };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_KILL, "kill", NULL, "end the process at the snapshot, before it runs on" },
@@ -29,6 +29,7 @@ static const struct ctl_opt opts[] = {
 	{ OPT_DONTDUMP, "dontdump", "HOW", "memory marked MADV_DONTDUMP: omit (left out, zero after a restore), keep" },
 	{ OPT_HOOKS_TIMEOUT, "hooks-timeout", "MS", "give up when its hooks are not ready so soon (10000)" },
 	{ OPT_NO_HOOKS, "no-hooks", NULL, "do not call the program's hooks (ckpt_hooks_start)" },
+	{ OPT_SELF, "self-contained", NULL, "put executable, libraries and mapped files into the image" },
 	{ OPT_NO_READBACK, "no-readback", NULL, "do not read the image back from the disk" },
 	{ OPT_TREE, "tree", NULL, "with its child processes: not supported yet" },
 	{ }
@@ -52,7 +53,7 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
 			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:s,s:i,s:I},s:{s:i,s:i,s:I,s:I},s:I,"
-			 "s:{s:b,s:o},s:{s:I,s:I,s:I},s:I}",
+			 "s:{s:b,s:o},s:{s:I,s:I,s:I},s:I,s:{s:i,s:I,s:i,s:I}}",
 			 "ok", 1, "ref", r->ref, "path", report_text(r->path), "pid", (int)o->pid,
 			 "comm", report_text(r->info.comm), "killed", o->kill,
 			 "size", I(r->info.file_size), "stream_ns", I(r->stream_ns),
@@ -79,7 +80,9 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "readback_ns", I(r->readback_ns),
 			 "dedup", "wanted", o->dedup, "why_not", report_text(r->why_alone),
 			 "left_out", "bytes", I(r->omit.bytes), "mappings", I(r->omit.mappings),
-			 "saved_bytes", I(r->omit.saved_bytes), "hooks_ns", I(r->hooks.ns));
+			 "saved_bytes", I(r->omit.saved_bytes), "hooks_ns", I(r->hooks.ns),
+			 "contents", "files", (int)r->contents.files, "bytes", I(r->contents.bytes),
+			 "stored", (int)r->contents.stored, "stored_bytes", I(r->contents.stored_bytes));
 }
 
 static void human_left_out(json_t *left_out)
@@ -98,7 +101,7 @@ static void human(const struct ctl *ctl, json_t *o)
 {
 	json_t *pause = json_object_get(o, "pause"), *mem = json_object_get(o, "memory");
 	json_t *barrier = json_object_get(o, "barrier"), *delta = json_object_get(o, "delta");
-	json_t *files = json_object_get(o, "files");
+	json_t *files = json_object_get(o, "files"), *contents = json_object_get(o, "contents");
 	const char *parent = out_get_text(delta, "parent");
 	char a[OUT_SMALL], b[OUT_SMALL], c[OUT_SMALL], d[OUT_SMALL], e[OUT_SMALL];
 	uint64_t total = out_get(pause, "total_ns");
@@ -137,6 +140,11 @@ static void human(const struct ctl *ctl, json_t *o)
 		printf("  kept    %u files, %u cloned, %s copied: %s of the pause\n",
 		       (unsigned int)out_get(files, "kept"), (unsigned int)out_get(files, "cloned"),
 		       out_size(out_get(files, "copied_bytes"), a), out_time(out_get(files, "ns"), b));
+	if (out_get(contents, "files"))
+		printf("  inside  %u mapped files, %s; %u of them new in this image, %s\n",
+		       (unsigned int)out_get(contents, "files"), out_size(out_get(contents, "bytes"), a),
+		       (unsigned int)out_get(contents, "stored"),
+		       out_size(out_get(contents, "stored_bytes"), b));
 	printf("  image   %s, %s, %s\n", out_size(out_get(o, "size"), a),
 	       out_get(o, "readback_ns") ? "read back from the disk" : "not read back",
 	       out_get_text(o, "path"));
@@ -314,6 +322,9 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
 			break;
 		case OPT_NO_HOOKS:
 			o->no_hooks = true;
+			break;
+		case OPT_SELF:
+			o->self_contained = true;
 			break;
 		case OPT_NO_READBACK:
 			o->no_readback = true;

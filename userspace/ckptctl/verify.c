@@ -9,6 +9,7 @@
 
 #include "catalogue.h"
 #include "chain.h"
+#include "contents.h"
 #include "ctl.h"
 #include "state.h"
 #include "store.h"
@@ -76,6 +77,8 @@ static int verify_chain(struct catalogue *catalogue, struct chain *chain, bool w
 	/* and that it comes together: each has what the next one takes for granted */
 	if (!ret)
 		ret = chain_load(chain, image_get_info(chain_image(chain))->pid, err);
+	if (!ret)
+		ret = contents_check(chain, image_get_info(chain_image(chain))->pid, err);
 	return ret ? ret : verify_state(chain_image(chain), err);
 }
 

@@ -39,6 +39,7 @@ static int make_options(const struct ckpt_restore_request *q, struct ckpt_err *e
 	o->opts.nr_fds = q->nr_fds;
 	o->opts.paths = o->paths;
 	o->opts.nr_paths = q->nr_paths;
+	o->opts.files_dir = q->files_dir;
 	o->opts.discard_newer = q->flags & CKPT_RESTORE_DISCARD_NEWER;
 	return 0;
 }

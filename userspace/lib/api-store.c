@@ -10,6 +10,7 @@
 #include "api-priv.h"
 #include "catalogue.h"
 #include "compact.h"
+#include "contents.h"
 #include "report.h"
 #include "snap.h"
 #include "tar.h"
@@ -40,7 +41,8 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	if (request->size != sizeof(*request) ||
 	    request->flags & ~(CKPT_TAKE_KILL | CKPT_TAKE_LOW_PRIORITY | CKPT_TAKE_FULL |
 			       CKPT_TAKE_DELTA | CKPT_TAKE_NO_READBACK | CKPT_TAKE_DEDUP |
-			       CKPT_TAKE_KEEP_DONTDUMP | CKPT_TAKE_NO_HOOKS) || request->reserved ||
+			       CKPT_TAKE_KEEP_DONTDUMP | CKPT_TAKE_NO_HOOKS | CKPT_TAKE_SELF_CONTAINED) ||
+	    request->reserved ||
 	    request->files > CKPT_FILES_NONE || request->barrier > CKPT_BARRIER_NONE ||
 	    !(~request->flags & (CKPT_TAKE_FULL | CKPT_TAKE_DELTA)))
 		return ckpt_err_set(err, EINVAL, "ckpt_take: size or flags of the request");
@@ -59,6 +61,7 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	o.hooks_timeout_ms = request->hooks_timeout_ms;
 	o.no_readback = request->flags & CKPT_TAKE_NO_READBACK;
 	o.dedup = request->flags & CKPT_TAKE_DEDUP;
+	o.self_contained = request->flags & CKPT_TAKE_SELF_CONTAINED;
 	o.low_priority = request->flags & CKPT_TAKE_LOW_PRIORITY;
 	if (request->flags & CKPT_TAKE_FULL)
 		o.mode = SNAP_FULL;
@@ -234,6 +237,8 @@ int ckpt_store_verify(struct ckpt_store *store, const char *ref, struct ckpt_err
 	catalogue_close(catalogue);
 	if (!ret)
 		ret = chain_load(chain, image_get_info(chain_image(chain))->pid, err);
+	if (!ret)
+		ret = contents_check(chain, image_get_info(chain_image(chain))->pid, err);
 	chain_close(chain);
 	return ret;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "compact.h"
+#include "contents.h"
 #include "store-dedup.h"
 
 struct compact {
@@ -20,8 +21,17 @@ struct compact {
 	stream_progress_fn	progress;
 	void			*arg;
 	uint64_t		done;
+	struct contents		contents;	/* of the owner whose list of files is being copied */
+	uint32_t		owner;
+	struct buf		placed;		/* struct placed */
 	struct ckpt_err		*err;
 	struct compact_result	*result;
+};
+
+/* A content that is in the new image. */
+struct placed {
+	const struct content	*content;
+	uint32_t		sub;
 };
 
 static int copy_blob(struct compact *c, uint32_t i, const struct image_section *s)
@@ -86,7 +96,7 @@ static int copy_pages(struct compact *c, uint32_t owner)
 	return ret ? ret : image_writer_end_pages(c->writer, c->err, &c->result->pages);
 }
 
-/* A file's content is in each generation that has the file. */
+/* Of a file that changes each generation has the content. */
 static int copy_file(struct compact *c, uint32_t i, const struct image_section *s)
 {
 	struct image_pages_stats stats;
@@ -114,6 +124,64 @@ static int copy_file(struct compact *c, uint32_t i, const struct image_section *
 	return ret ? ret : image_writer_end_pages(c->writer, c->err, NULL);
 }
 
+static int put_run(uint64_t addr, uint64_t npages, const void *data, void *arg)
+{
+	struct compact *c = arg;
+
+	return data ? image_writer_data(c->writer, addr, npages, data, c->err) :
+		image_writer_zero(c->writer, addr, npages, c->err);
+}
+
+/* What must not change may be in an older one alone: it comes along, each content once. */
+static int place_content(const struct meta_file *file, void *arg, uint32_t *ret_section)
+{
+	struct compact *c = arg;
+	const struct placed *list = (const void *)c->placed.data;
+	size_t nr = c->placed.len / sizeof(*list);
+	struct placed p = { .sub = META_CONTENT_FIRST + (uint32_t)nr };
+	int ret = contents_find(&c->contents, file, c->err, &p.content);
+
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < nr; i++)
+		if (list[i].content == p.content) {
+			*ret_section = list[i].sub;
+			return 0;
+		}
+	ret = image_writer_begin_file(c->writer, c->owner, p.sub, c->err);
+	if (!ret)
+		ret = contents_read(&c->contents, p.content, put_run, c, c->err);
+	if (!ret)
+		ret = image_writer_end_pages(c->writer, c->err, NULL);
+	if (!ret && buf_append(&c->placed, &p, sizeof(p)))
+		ret = ckpt_err_sys(c->err, ENOMEM, "list of files");
+	*ret_section = p.sub;
+	return ret;
+}
+
+/* The list of files, behind the contents it tells of. */
+static int copy_files_list(struct compact *c, uint32_t i, const struct image_section *s)
+{
+	char *text = NULL;
+	size_t size;
+	void *data;
+	int ret = image_load(chain_image(c->chain), i, c->err, &data, &size);
+
+	if (ret)
+		return ret;
+	c->owner = s->owner;
+	ret = contents_load(c->chain, s->owner, c->err, &c->contents);
+	if (!ret)
+		ret = meta_files_place(data, size, place_content, c, c->err, &text);
+	if (!ret)
+		ret = image_writer_put(c->writer, s->kind, s->owner, s->sub, text, strlen(text), c->err);
+	contents_free(&c->contents);
+	buf_free(&c->placed);
+	free(text);
+	free(data);
+	return ret;
+}
+
 static int copy_section(struct compact *c, uint32_t i)
 {
 	struct image *image = chain_image(c->chain);
@@ -121,13 +189,17 @@ static int copy_section(struct compact *c, uint32_t i)
 
 	image_get_section(image, i, &s);
 	switch (s.kind) {
-	case IMAGE_STATE:
 	case IMAGE_META:
+		if (s.sub == IMAGE_META_FILES)
+			return copy_files_list(c, i, &s);
+		return copy_blob(c, i, &s);
+	case IMAGE_STATE:
 		return copy_blob(c, i, &s);
 	case IMAGE_PAGES:
 		return copy_pages(c, s.owner);
 	case IMAGE_FILE:
-		return copy_file(c, i, &s);
+		/* A content comes with the list that names it. */
+		return s.sub >= META_CONTENT_FIRST ? 0 : copy_file(c, i, &s);
 	case IMAGE_SOURCES:
 		return 0;		/* anew, at the end */
 	default:

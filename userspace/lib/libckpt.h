@@ -161,6 +161,7 @@ int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
 #define CKPT_TAKE_DEDUP		(1u << 5)	/* pages other images of the store have are not written again */
 #define CKPT_TAKE_KEEP_DONTDUMP	(1u << 6)	/* save memory marked MADV_DONTDUMP too */
 #define CKPT_TAKE_NO_HOOKS	(1u << 7)	/* do not ask the program's hooks */
+#define CKPT_TAKE_SELF_CONTAINED (1u << 8)	/* with executable, libraries and mapped files */
 
 /* When the program's own files are synced: see ckptctl(8), --barrier. */
 enum ckpt_barrier_when {
@@ -427,6 +428,7 @@ struct ckpt_rebind_path {
  * @ref: JOB, JOB@GENERATION, or a path
  * @fds: @nr_fds descriptors to give anew
  * @paths: @nr_paths directories that are elsewhere now
+ * @files_dir: directory for files of the image that are not what they were; NULL: in the store
  */
 struct ckpt_restore_request {
 	size_t		size;
@@ -437,6 +439,7 @@ struct ckpt_restore_request {
 	size_t		nr_fds;
 	const struct ckpt_rebind_path *paths;
 	size_t		nr_paths;
+	const char	*files_dir;
 };
 
 /*

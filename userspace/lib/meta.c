@@ -87,7 +87,7 @@ void meta_files_free(struct meta_files *m)
 
 /* -------------------------------------------------------------------------- JSON, writing */
 
-static void to_hex(const unsigned char *bytes, size_t n, char *hex)
+void meta_hex(const unsigned char *bytes, size_t n, char *hex)
 {
 	for (size_t i = 0; i < n; i++) {
 		hex[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
@@ -107,7 +107,7 @@ static int set_path(json_t *o, const char *path)
 	hex = malloc(2 * len + 1);	/* not UTF-8: JSON has no other way */
 	if (!hex)
 		return -1;
-	to_hex((const unsigned char *)path, len, hex);
+	meta_hex((const unsigned char *)path, len, hex);
 	s = json_string(hex);
 	free(hex);
 	return json_object_set_new(o, "path_hex", s);
@@ -135,6 +135,10 @@ static json_t *file_to_json(const struct meta_file *f)
 		bad |= json_object_set_new(o, "gid", json_integer(f->gid));
 		bad |= json_object_set_new(o, "section", json_integer(f->section));
 	}
+	if (meta_has_content(f))
+		bad |= json_object_set_new(o, "ctime_ns", json_integer(f->ctime_ns));
+	if (meta_has_content(f) && f->held)
+		bad |= json_object_set_new(o, "section", json_integer(f->section));
 	if (f->build_id[0])
 		bad |= json_object_set_new(o, "build_id", json_string(f->build_id));
 	if (f->digest[0])
@@ -235,6 +239,20 @@ static bool get_u32(json_t *o, const char *name, uint32_t *ret)
 	return true;
 }
 
+/* Of a file that must not change: whether the image has its content. */
+static bool get_content(json_t *o, struct meta_file *f)
+{
+	json_int_t changed;
+
+	if (!meta_has_content(f))
+		return true;
+	if (!get_int(o, "ctime_ns", &changed))
+		return false;
+	f->ctime_ns = changed;
+	f->held = json_object_get(o, "section");
+	return !f->held || (get_u32(o, "section", &f->section) && f->section >= META_CONTENT_FIRST);
+}
+
 /* 0, -EBADMSG or -ENOMEM. */
 static int file_from_json(json_t *o, struct meta_files *m)
 {
@@ -268,7 +286,7 @@ static int file_from_json(json_t *o, struct meta_files *m)
 		strcpy(f.build_id, id);
 	if (digest)
 		strcpy(f.digest, digest);
-	ret = meta_files_add(m, &f);
+	ret = get_content(o, &f) ? meta_files_add(m, &f) : -EBADMSG;
 	free(decoded);
 	return ret;
 }
@@ -352,6 +370,48 @@ int meta_files_parse(const void *text, size_t len, struct ckpt_err *err,
 	return 0;
 }
 
+/* Entry @o, parsed as @f. */
+static int place_one(json_t *o, const struct meta_file *f, meta_place_fn place, void *arg,
+		     struct ckpt_err *err)
+{
+	uint32_t section;
+	int ret;
+
+	if (!meta_has_content(f))
+		return 0;
+	ret = place(f, arg, &section);
+	if (!ret && json_object_set_new(o, "section", json_integer(section)))
+		ret = ckpt_err_sys(err, ENOMEM, "list of files");
+	return ret;
+}
+
+int meta_files_place(const void *text, size_t len, meta_place_fn place, void *arg,
+		     struct ckpt_err *err, char **ret_text)
+{
+	struct meta_files m;
+	json_t *top, *list;
+	int ret = meta_files_parse(text, len, err, &m);
+
+	if (ret)
+		return ret;
+	ret = meta_json(text, len, "list of files", err, &top);
+	if (ret)
+		goto out;
+	list = json_object_get(top, "files");
+	/* One path twice would be one entry, and those behind it would not be what they seem. */
+	if (json_array_size(list) != m.nr)
+		ret = ckpt_err_set(err, EBADMSG, "list of files in the image: a file is in it twice");
+	for (size_t i = 0; !ret && i < m.nr; i++)
+		ret = place_one(json_array_get(list, i), &m.files[i], place, arg, err);
+	*ret_text = ret ? NULL : json_dumps(top, JSON_COMPACT);
+	if (!ret && !*ret_text)
+		ret = ckpt_err_sys(err, ENOMEM, "list of files");
+	json_decref(top);
+out:
+	meta_files_free(&m);
+	return ret;
+}
+
 /* ------------------------------------------------------------- build identity and digest */
 
 /* Find NT_GNU_BUILD_ID in @len bytes of notes. */
@@ -367,7 +427,7 @@ static bool find_note(const unsigned char *p, size_t len, char *hex)
 			return false;
 		if (n->n_type == NT_GNU_BUILD_ID && n->n_namesz == 4 &&
 		    !memcmp(p + sizeof(*n), "GNU", 4) && 2 * n->n_descsz <= META_BUILD_ID) {
-			to_hex(id, n->n_descsz, hex);
+			meta_hex(id, n->n_descsz, hex);
 			return true;
 		}
 		p += sizeof(*n) + name + desc;
@@ -433,7 +493,7 @@ int meta_digest(int fd, uint64_t size, char ret_hex[META_DIGEST + 1])
 	}
 	if (!ret) {
 		util_hash_final(state, hash);
-		to_hex(hash, sizeof(hash), ret_hex);
+		meta_hex(hash, sizeof(hash), ret_hex);
 	}
 	free(buf);
 	XXH3_freeState(state);

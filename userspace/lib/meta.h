@@ -10,18 +10,23 @@
  *                                         descriptor of that inode; or those in a pipe of the
  *                                         program's own
  *
+ * FILE sections of owner PID: META_KEPT files by numbers from 0, contents of META_FIXED ones from
+ * META_CONTENT_FIRST.
+ *
  * JSON members a reader does not know are skipped.  A path is the member "path" when it is UTF-8,
  * else "path_hex", two digits a byte.
  */
 #ifndef CKPT_META_H
 #define CKPT_META_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "err.h"
 
 #define META_SUB_DELETED	0x10000u	/* subs from here are contents of deleted files */
+#define META_CONTENT_FIRST	0x1000000u /* FILE subs from here are contents of files that are META_FIXED */
 #define META_BUILD_ID		64		/* hex digits kept, at most */
 #define META_DIGEST		32		/* hex digits of an XXH3-128 */
 
@@ -45,10 +50,14 @@ enum meta_change {
  * @mode: st_mode
  * @uid: META_KEPT: owner
  * @gid: META_KEPT: group
- * @section: META_KEPT: sub of the IMAGE_FILE section, owner as here
+ * @section: META_KEPT, and META_FIXED if @held: sub of the IMAGE_FILE section, owner as here
+ * @held: META_FIXED: this image has the content, in @section
+ * @ctime_ns: META_FIXED with a digest: change time, st_ctim, when it was read
  * @build_id: hex digits of the ELF build identity; empty when it has none
  * @digest: META_GROW: XXH3-128 of the first @size bytes in hex, so that a restore can tell whether
- *	the file did only grow; empty when it was not taken (a very long or unreadable file)
+ *	the file did only grow; empty when it was not taken (a very long or unreadable file).
+ *	META_FIXED: of all of it, when this image has its content, or, @held being false, the parent
+ *	lists the same digest; else empty
  */
 struct meta_file {
 	char		*path;
@@ -61,6 +70,8 @@ struct meta_file {
 	uint32_t	uid;
 	uint32_t	gid;
 	uint32_t	section;
+	bool		held;
+	int64_t		ctime_ns;
 	char		build_id[META_BUILD_ID + 1];
 	char		digest[META_DIGEST + 1];
 };
@@ -112,6 +123,22 @@ int meta_files_format(const struct meta_files *m, char **ret_text);
 int meta_files_parse(const void *text, size_t len, struct ckpt_err *err,
 		     struct meta_files *ret_files);
 
+/* Whether the image, or one it is built on, has the content of @file, which must not change. */
+static inline bool meta_has_content(const struct meta_file *file)
+{
+	return file->change == META_FIXED && file->digest[0];
+}
+
+/* The section a content goes into: 0, or what the call fails with, and the text is told. */
+typedef int (*meta_place_fn)(const struct meta_file *file, void *arg, uint32_t *ret_section);
+
+/*
+ * The same list, but that each file with a content is held, in the section @place gives; to be freed.
+ * Members nobody knows stay.
+ */
+int meta_files_place(const void *text, size_t len, meta_place_fn place, void *arg,
+		     struct ckpt_err *err, char **ret_text);
+
 struct json_t;
 
 /* Parse JSON of an image; @what names it.  0, -EBADMSG (not what it should be), -ENOMEM. */
@@ -123,6 +150,9 @@ int meta_json(const void *text, size_t len, const char *what, struct ckpt_err *e
  * Sources: the PT_NOTE segments, note NT_GNU_BUILD_ID.  0 or -ENOMEM.
  */
 int meta_build_id(int fd, char ret_hex[META_BUILD_ID + 1]);
+
+/* @n bytes as hex digits and a NUL. */
+void meta_hex(const unsigned char *bytes, size_t n, char *hex);
 
 /* XXH3-128 of the first @size bytes, as hex digits.  0, -errno, -ENODATA: the file is shorter. */
 int meta_digest(int fd, uint64_t size, char ret_hex[META_DIGEST + 1]);

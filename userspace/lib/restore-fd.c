@@ -202,6 +202,28 @@ static int open_nameless(struct restore *rs, const char *thing, const struct ckp
 	return fd;
 }
 
+/* One that the program has mapped too, so that the image may hold it. */
+static bool reads_fixed(const struct restore *rs, const struct ckpt_model_fd *f)
+{
+	return S_ISREG(f->rec.id.mode) && !may_write(&f->rec) && !(f->rec.file_flags & O_PATH) &&
+	       restore_has_copy(rs, f->path);
+}
+
+/* An open file of its own: one of a copy is for mapping, and has a lock the program never took. */
+static int open_fixed(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
+{
+	struct opened o;
+	int fd, r = restore_open_fixed(rs, rs->files->root_fd, thing, f->path, &f->rec.id, O_RDONLY, &o);
+
+	if (r)
+		return r;
+	fd = restore_reopen(o.fd, (int)f->rec.file_flags);
+	if (fd < 0)
+		r = ckpt_err_sys(rs->err, errno, "%s: open %s", thing, f->path);
+	close(o.fd);
+	return r ? r : fd;
+}
+
 static int open_named(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
 {
 	const struct meta_file *mf = S_ISREG(f->rec.id.mode) ? restore_kept_find(rs, f->path) : NULL;
@@ -210,6 +232,8 @@ static int open_named(struct restore *rs, const char *thing, const struct ckpt_m
 
 	if (mf)
 		return restore_kept_open(rs, thing, mf, (int)f->rec.file_flags);
+	if (reads_fixed(rs, f))
+		return open_fixed(rs, thing, f);
 	r = restore_open(rs, rs->files->root_fd, thing, f->path, &f->rec.id,
 			     (int)f->rec.file_flags, &o);
 

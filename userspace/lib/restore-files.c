@@ -76,6 +76,7 @@ void restore_files_close(struct restore *rs)
 	for (size_t i = 0; fs->cuts && i < fs->nr_cuts; i++)
 		close(fs->cuts[i].fd);
 	restore_kept_close(rs);
+	restore_copies_close(rs);
 	free(fs->entries);
 	free(fs->slots);
 	free(fs->vma_entry);
@@ -131,11 +132,10 @@ static int open_exe(struct restore *rs)
 
 	if (!exe->present)
 		return ckpt_err_set(rs->err, -EINVAL, "the image does not name the executable");
-	r = restore_open(rs, fs->root_fd, "executable", exe->path, &exe->rec.id, O_RDONLY, &o);
-	if (r)
-		return r;
-	fs->exe = add_entry(fs, o.fd, false);
-	return restore_same_file(rs, "executable", exe->path, &exe->rec.id, &o);
+	r = restore_open_fixed(rs, fs->root_fd, "executable", exe->path, &exe->rec.id, O_RDONLY, &o);
+	if (!r)
+		fs->exe = add_entry(fs, o.fd, false);
+	return r;
 }
 
 /* ------------------------------------------------------------ mappings */
@@ -176,13 +176,13 @@ static int open_mapped(struct restore *rs, size_t i)
 		o.fd = restore_kept_open(rs, thing, mf, access);
 		r = o.fd < 0 ? o.fd : 0;
 	} else {
-		r = restore_open(rs, fs->root_fd, thing, v->path, &v->rec.id, access, &o);
+		r = restore_open_fixed(rs, fs->root_fd, thing, v->path, &v->rec.id, access, &o);
 	}
 	if (r)
 		return r;
 	fs->vma_entry[i] = add_entry(fs, o.fd, false);
 	fs->mapped[fs->nr_mapped++] = (struct mapped){ v->path, access, fs->vma_entry[i] };
-	return mf ? 0 : restore_same_file(rs, thing, v->path, &v->rec.id, &o);
+	return 0;
 }
 
 static int open_all_mapped(struct restore *rs)

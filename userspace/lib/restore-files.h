@@ -59,6 +59,8 @@ struct kept {
 					 */
 };
 
+struct restore_copies;
+
 /* Arrays are as long as the model allows them to become, made once. */
 struct restore_files {
 	struct entry *entries;
@@ -76,6 +78,7 @@ struct restore_files {
 	size_t nr_cuts;
 	struct kept *kept;		/* as many as the list of files has */
 	size_t nr_kept;
+	struct restore_copies *copies;	/* NULL: none was needed so far */
 	size_t exe, root, cwd, proc;
 	int root_fd;			/* -1: ours */
 	int base;

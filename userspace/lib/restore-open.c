@@ -7,7 +7,8 @@
  * nanosecond.  Device and inode numbers are not asked: device numbers of many
  * file systems change with each boot, and a copy that kept its time holds the
  * same bytes.  An ELF file of the same size and build identity is the same,
- * whatever its time says.
+ * whatever its time says; where the image has the content, any file of the
+ * same digest is, and no other.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -167,12 +168,18 @@ int restore_same_file(struct restore *rs, const char *thing, const char *path,
 		      const struct ckpt_file_id *id, const struct opened *o)
 {
 	const struct meta_file *mf = meta_files_find(&rs->meta, path);
-	char build_id[META_BUILD_ID + 1];
+	char build_id[META_BUILD_ID + 1], digest[META_DIGEST + 1];
 	int r;
 
 	if (ckpt_file_unchanged(id, &o->st))
 		return 0;
-	if (mf && mf->build_id[0] && (uint64_t)o->st.st_size == id->size) {
+	if (mf && meta_has_content(mf) && (uint64_t)o->st.st_size == id->size) {
+		r = meta_digest(o->fd, id->size, digest);
+		if (r && r != -ENODATA)
+			return ckpt_err_sys(rs->err, r, "%s: read %s", thing, path);
+		if (!r && !strcmp(digest, mf->digest))
+			return 0;
+	} else if (mf && mf->build_id[0] && (uint64_t)o->st.st_size == id->size) {
 		r = meta_build_id(o->fd, build_id);
 		if (r)
 			return ckpt_err_sys(rs->err, r, "%s: build identity of %s", thing, path);
@@ -182,6 +189,32 @@ int restore_same_file(struct restore *rs, const char *thing, const char *path,
 	r = restore_file_differs(rs, thing, path, id, &o->st, "has changed since the snapshot");
 	ckpt_err_hint(rs->err, "put the old file back, or say where it is with --remap");
 	return r;
+}
+
+/*
+ * Not there, or not what it was: -EACCES and the like are no such thing, somebody has to see to them.
+ */
+static bool is_changed(int code)
+{
+	return code == -ESTALE || code == -ENOENT || code == -ENOTDIR;
+}
+
+int restore_open_fixed(struct restore *rs, int root, const char *thing, const char *path,
+		       const struct ckpt_file_id *id, int flags, struct opened *ret)
+{
+	int r = restore_open(rs, root, thing, path, id, flags, ret);
+
+	if (!r) {
+		r = restore_same_file(rs, thing, path, id, ret);
+		if (r) {
+			close(ret->fd);
+			ret->fd = -1;
+		}
+	}
+	if (!is_changed(r) || !restore_has_copy(rs, path))
+		return r;
+	ckpt_err_clear(rs->err);
+	return restore_copy_open(rs, thing, path, &ret->fd);
 }
 
 /* A new open file of the same inode. */

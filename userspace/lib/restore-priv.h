@@ -6,6 +6,7 @@
  *	restore-hooks.c		hooks of the program
  *	restore-check.c		what can be known to fail before anything is done
  *	restore-open.c		one file: open it, and is it the one it was?
+ *	restore-copy.c		a file of the image in the place of one that changed
  *	restore-fd.c		what one descriptor refers to
  *	restore-files.c		all files: numbers, mappings, directories, locks
  *	restore-stub.c		the child: right number, right files, nothing else
@@ -149,6 +150,18 @@ int restore_file_differs(struct restore *rs, const char *thing, const char *path
 int restore_open_deleted(struct restore *rs, int root, const char *thing, int section,
 			 const struct ckpt_file_id *id, const char *path, int flags, int *ret_fd);
 int restore_reopen(int fd, int flags);
+/*
+ * Open a file that must be what it was, for reading: if it is not, or not there, what the image holds
+ * of it.
+ */
+int restore_open_fixed(struct restore *rs, int root, const char *thing, const char *path,
+		       const struct ckpt_file_id *id, int flags, struct opened *ret);
+
+/* restore-copy.c */
+bool restore_has_copy(const struct restore *rs, const char *path);
+/* An open file of that copy, for reading, and the caller's. */
+int restore_copy_open(struct restore *rs, const char *thing, const char *path, int *ret_fd);
+void restore_copies_close(struct restore *rs);
 
 /* restore-files.c */
 int restore_files_open(struct restore *rs);

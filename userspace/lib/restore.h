@@ -51,8 +51,10 @@ struct ckpt_restore_path {
  *	none; and, @back being false, of each that came after the snapshot and is put aside; or NULL
  * @left_out: told of bytes of memory that are not in the image, as the program wanted, and zero now
  *	(of private mappings of files: as in the file), right before it runs; or NULL
+ * @files_dir: where files of the image go that are not what they were, NULL: into @store (copies.h)
+ * @from_image: told of each such file, with where its copy is; or NULL
  * @store: whose account the restore is noted in; or NULL
- * @arg: for @progress, @cut, @put_back and @left_out
+ * @arg: for @progress, @cut, @put_back, @left_out and @from_image
  *
  * Descriptors 0..2 that were a terminal, pipe or FIFO become the caller's 0..2.
  */
@@ -70,6 +72,8 @@ struct ckpt_restore_opts {
 	const struct store *store;
 	void (*left_out)(uint64_t bytes, void *arg);
 	void (*put_back)(const char *path, const char *backup, bool back, void *arg);
+	const char *files_dir;
+	void (*from_image)(const char *path, const char *copy, void *arg);
 	void *arg;
 };
 

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "copies.h"
 #include "judge.h"
 #include "snap.h"
 #include "util.h"
@@ -320,6 +321,24 @@ static int add_fds(struct meta_files *m, const struct ckpt_model *model, struct 
 	return 0;
 }
 
+bool snap_maps_file(const struct ckpt_model_vma *v)
+{
+	return S_ISREG(v->rec.id.mode) && !v->rec.path_flags && v->path &&
+	       !(v->rec.flags & (CKPT_VMA_ANON | CKPT_VMA_SHMEM | CKPT_VMA_SPECIAL | CKPT_VMA_HUGETLB));
+}
+
+/* It may have unmapped its own text. */
+static int add_exe(struct meta_files *m, const struct ckpt_model *model, bool all,
+		   struct ckpt_err *err)
+{
+	const struct ckpt_model_path *exe = &model->paths[CKPT_PATH_EXE];
+	struct meta_file f = { .path = exe->path, .size = exe->rec.id.size };
+
+	if (!exe->present || !exe->path || exe->rec.flags || !(all || copies_is_one(exe->path)))
+		return 0;
+	return add_file(m, &f, true, err);
+}
+
 static int add_vmas(struct meta_files *m, const struct ckpt_model *model, struct ckpt_err *err)
 {
 	for (size_t i = 0; i < model->nr_vmas; i++) {
@@ -327,9 +346,7 @@ static int add_vmas(struct meta_files *m, const struct ckpt_model *model, struct
 		struct meta_file f = { .path = v->path, .size = v->rec.id.size };
 		int ret;
 
-		if (!S_ISREG(v->rec.id.mode) || v->rec.path_flags || !v->path ||
-		    v->rec.flags & (CKPT_VMA_ANON | CKPT_VMA_SHMEM | CKPT_VMA_SPECIAL |
-				    CKPT_VMA_HUGETLB))
+		if (!snap_maps_file(v))
 			continue;
 		if (v->rec.flags & CKPT_VMA_SHARED && v->rec.flags & CKPT_VMA_MAYWRITE &&
 		    (v->rec.file_flags & O_ACCMODE) == O_RDWR)
@@ -354,9 +371,10 @@ static int add_pipes(struct meta_files *m, const struct snap_files *files, struc
 	return 0;
 }
 
-static int write_list(const struct snap_files *files, const struct ckpt_model *model,
-		      struct image_writer *w, struct ckpt_err *err)
+static int write_list(const struct snap_files *files, const struct stream_job *job, bool all,
+		      struct ckpt_err *err, struct snap_contents *ret_contents)
 {
+	const struct ckpt_model *model = job->model;
 	struct meta_files m = { 0 };
 	char *text = NULL;
 	int ret;
@@ -369,32 +387,37 @@ static int write_list(const struct snap_files *files, const struct ckpt_model *m
 	if (!ret)
 		ret = add_fds(&m, model, err);
 	if (!ret)
+		ret = add_exe(&m, model, all, err);
+	if (!ret)
 		ret = add_pipes(&m, files, err);
+	if (!ret)
+		ret = snap_contents_write(job, all, &m, err, ret_contents);
 	if (!ret) {
 		ret = meta_files_format(&m, &text);
 		if (ret)
 			ckpt_err_sys(err, ret, "list of files");
 	}
 	if (!ret)
-		ret = image_writer_put(w, IMAGE_META, model->proc.pid, IMAGE_META_FILES, text,
+		ret = image_writer_put(job->writer, IMAGE_META, model->proc.pid, IMAGE_META_FILES, text,
 				       strlen(text), err);
 	free(text);
 	meta_files_free(&m);
 	return ret;
 }
 
-int snap_files_write(const struct snap_files *files, const struct ckpt_model *model,
-		     struct image_writer *w, struct ckpt_err *err)
+int snap_files_write(const struct snap_files *files, const struct stream_job *job, bool all,
+		     struct ckpt_err *err, struct snap_contents *ret_contents)
 {
-	int ret = write_list(files, model, w, err);
+	int ret = write_list(files, job, all, err, ret_contents);
 
 	for (size_t i = 0; !ret && i < files->nr; i++) {
 		const struct snap_deleted *d = &files->deleted[i];
 
 		if (d->capacity && !d->content.len)
 			continue;	/* no section: an empty pipe */
-		ret = image_writer_put(w, IMAGE_META, model->proc.pid, META_SUB_DELETED + d->file,
-				       d->content.data, d->content.len, err);
+		ret = image_writer_put(job->writer, IMAGE_META, job->model->proc.pid,
+				       META_SUB_DELETED + d->file, d->content.data, d->content.len,
+				       err);
 	}
 	return ret;
 }

@@ -66,8 +66,8 @@ int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *mod
 	ret = machine_read(&machine);
 	if (ret)
 		return ckpt_err_sys(err, ret, "what machine this is");
-	top = json_pack("{s:i,s:I,s:o,s:o,s:b,s:i,s:o,s:o,s:o,s:s,s:i,s:{s:i,s:i,s:I,s:I},"
-			"s:{s:I,s:I,s:I},s:o,s:o,s:s}",
+	top = json_pack("{s:i,s:I,s:o,s:o,s:b,s:i,s:o,s:o,s:o,s:s,s:i,s:{s:i,s:I,s:i,s:I},"
+			"s:{s:i,s:i,s:I,s:I},s:{s:I,s:I,s:I},s:o,s:o,s:s}",
 			"version", 1, "pid", I(model->proc.pid),
 			"comm", report_text(model->threads[0].rec.comm),
 			"exe", report_text(model->paths[CKPT_PATH_EXE].path),
@@ -76,6 +76,8 @@ int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *mod
 			"memory", memory_to_json(&r->stats, &r->pages),
 			"delta", delta_to_json(r),
 			"barrier", snap_barriers[opts->barrier], "barrier_files", (int)r->barrier_files,
+			"contents", "files", (int)r->contents.files, "bytes", I(r->contents.bytes),
+			"stored", (int)r->contents.stored, "stored_bytes", I(r->contents.stored_bytes),
 			"files", "kept", (int)r->kept_files, "cloned", (int)r->cloned_files,
 			"copied_bytes", I(r->copied_bytes), "ns", I(r->kept_ns),
 			"left_out", "bytes", I(r->omit.bytes), "mappings", I(r->omit.mappings),

@@ -476,7 +476,7 @@ static int write_sections(struct snap *s)
 	s->r->pages = stats.pages;
 	s->r->same_pages = stats.same_pages;
 	if (!ret)
-		ret = snap_files_write(&s->files, s->model, s->writer, s->err);
+		ret = snap_files_write(&s->files, &job, s->opts->self_contained, s->err, &s->r->contents);
 	if (!ret)
 		ret = snap_kept_write(&s->files, &job, s->err);
 	if (!ret)

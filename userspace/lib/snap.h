@@ -70,6 +70,7 @@ enum snap_keep {
  * @keep_marked: save memory marked MADV_DONTDUMP as any other
  * @no_hooks: do not ask the program's hooks (ckpt_hooks_start())
  * @hooks_timeout_ms: of their call before the snapshot; 0: SNAP_HOOKS_TIMEOUT
+ * @self_contained: put the content of mapped files that must not change into the image
  * @no_readback: believe the device when it says that it has the image
  * @low_priority: lower the caller's own processor and disk priority after the thaw, for good
  * @timeout_ms: of the freeze; 0: the module's default
@@ -94,6 +95,7 @@ struct snap_opts {
 	bool		keep_marked;
 	bool		no_hooks;
 	uint32_t	hooks_timeout_ms;
+	bool		self_contained;
 	bool		no_readback;
 	bool		low_priority;
 	uint32_t	timeout_ms;
@@ -101,6 +103,20 @@ struct snap_opts {
 	int		level;
 	stream_progress_fn progress;
 	void		*progress_arg;
+};
+
+/**
+ * struct snap_contents - contents of mapped files that are in the image, or in what it is built on
+ * @files: how many
+ * @bytes: of all of them
+ * @stored: how many are new in this image
+ * @stored_bytes: of these, before compression
+ */
+struct snap_contents {
+	uint32_t	files;
+	uint64_t	bytes;
+	uint32_t	stored;
+	uint64_t	stored_bytes;
 };
 
 /**
@@ -123,6 +139,7 @@ struct snap_opts {
  * @kept_ns: part of the pause, cloning and copying
  * @omit: memory left out, as the program wants it
  * @hooks: the program's, if it has any
+ * @contents: what the image has of files that must not change
  * @stream_ns: from the barrier's end to the commit
  * @readback_ns: part of it, reading the image back from the device; 0: it was not
  * @total_ns: all of it
@@ -146,6 +163,7 @@ struct snap_result {
 	uint64_t		kept_ns;
 	struct omit		omit;
 	struct hooks		hooks;
+	struct snap_contents	contents;
 	uint64_t		stream_ns;
 	uint64_t		readback_ns;
 	uint64_t		total_ns;
@@ -232,9 +250,21 @@ int snap_kept_list(const struct snap_files *files, struct meta_files *m);
 /* Put their contents into the image. */
 int snap_kept_write(struct snap_files *files, const struct stream_job *job, struct ckpt_err *err);
 
-/* Put contents and IMAGE_META_FILES into the image. */
-int snap_files_write(const struct snap_files *files, const struct ckpt_model *model,
-		     struct image_writer *w, struct ckpt_err *err);
+/*
+ * Put contents and IMAGE_META_FILES into the image; @all: also those of mapped files that must not
+ * change, else only of those that came out of an image themselves.
+ */
+int snap_files_write(const struct snap_files *files, const struct stream_job *job, bool all,
+		     struct ckpt_err *err, struct snap_contents *ret_contents);
+
+/*
+ * snap-contents.c: put the content of each mapped file of @m that must not change into the image, unless
+ * the parent has it, and note in @m that it is there.
+ */
+int snap_contents_write(const struct stream_job *job, bool all, struct meta_files *m,
+			struct ckpt_err *err, struct snap_contents *ret_contents);
+/* Whether the mapping is of a file that IMAGE_META_FILES lists. */
+bool snap_maps_file(const struct ckpt_model_vma *v);
 
 /* Put IMAGE_META_SNAP into the image. */
 int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *model,

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "catalogue.h"
+#include "copies.h"
 #include "store-priv.h"
 #include "util.h"
 
@@ -482,6 +483,7 @@ static int gc_all(struct store *s, unsigned int keep, struct ckpt_err *err,
 			first = ckpt_err_set(err, ret, "%s", why.text);
 	}
 	buf_free(&names);
+	copies_sweep(s, &removed->copies, &removed->bytes);
 	return first;
 }
 

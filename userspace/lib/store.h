@@ -182,6 +182,7 @@ int store_list_anew(struct store *store, const char *name, store_entry_fn fn, vo
 struct store_removed {
 	uint64_t	generations;
 	uint64_t	temporaries;
+	uint64_t	copies;		/* of files of images, see copies.h; gc of all jobs only */
 	uint64_t	bytes;
 	uint64_t	held;		/* kept because of a generation nobody can read; gc only */
 	uint64_t	unreadable;	/* kept because it could not be read itself; gc only */
@@ -198,7 +199,7 @@ int store_remove(struct store *store, const char *name, uint64_t generation,
  * Remove what dead writers left; with @keep > 0 also all but the @keep newest generations of each
  * job and what those have as parents, parents' parents and so on.  Unreadable generations stay,
  * and so do all older ones, since one of them may be the parent.  One that is in use ends it for its
- * job: -EBUSY.  @name: only that job, or NULL.
+ * job: -EBUSY.  @name: only that job, or NULL: then also the copies of files that nobody uses.
  */
 int store_gc(struct store *store, const char *name, unsigned int keep, struct ckpt_err *err,
 	     struct store_removed *ret_removed);
