@@ -38,7 +38,7 @@ MAKEFLAGS += --no-print-directory
 endif
 
 CFLAGS ?= -O2 -g
-PACKAGES := libzstd libxxhash libkmod jansson libarchive sqlite3
+PACKAGES := libzstd libxxhash libkmod jansson libarchive sqlite3 libsodium
 WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers \
 	-Wmissing-prototypes -Wstrict-prototypes -Wpointer-arith -Wvla
 COMMON := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DCKPT_VERSION='"$(VERSION)"' \

@@ -78,14 +78,14 @@ static inline int fd_of_bytes(const void *data, size_t size)
 
 /*
  * One of everything: STATE and META with padding, a compressed frame of two pages, a raw one of
- * one page, zero, file and (in a delta) gone runs, an empty address space.
+ * one page, zero, file and (in a delta) gone runs, an empty address space.  @to: or NULL.
  */
-static inline void write_small(int fd, uint64_t generation, const struct image_info *parent,
-			       struct image_info *ret_info)
+static inline void write_small_to(int fd, uint64_t generation, const struct image_info *parent,
+				  const struct recipients *to, struct image_info *ret_info)
 {
 	struct image_params params = {
 		.job = "small", .generation = generation, .parent = parent, .pid = 4711,
-		.comm = "sixteen-bytes-xx", .page_size = PAGE, .frame_size = 2 * PAGE,
+		.comm = "sixteen-bytes-xx", .page_size = PAGE, .frame_size = 2 * PAGE, .to = to,
 	};
 	struct ckpt_err err = CKPT_ERR_INIT;
 	unsigned char pages[2 * PAGE];
@@ -110,6 +110,12 @@ static inline void write_small(int fd, uint64_t generation, const struct image_i
 				    strlen(SMALL_META), &err), err);
 	REQUIRE_OK(image_writer_finish(w, &err, ret_info), err);
 	image_writer_close(w);
+}
+
+static inline void write_small(int fd, uint64_t generation, const struct image_info *parent,
+			       struct image_info *ret_info)
+{
+	write_small_to(fd, generation, parent, NULL, ret_info);
 }
 
 static inline struct bytes small_image(void)

@@ -5,7 +5,9 @@
 A reader that knows nothing of the library: it takes every offset and size from the tables of the
 page and holds the image against what the page says, byte for byte.
 """
+import base64
 import ctypes
+import hashlib
 import os
 import re
 import subprocess
@@ -50,7 +52,8 @@ class Layout:
 
 def parse_tables(text):
     """The field tables, in the order of the page."""
-    names = ["header", "section_header", "section", "frame", "run", "footer", "source", "trailer"]
+    names = ["header", "section_header", "section", "frame", "run", "footer", "source", "trailer",
+             "keys", "recipient"]
     tables, rows = [], None
     for line in text.splitlines():
         match = re.match(r"(\d+) +(\d+) +(\S+) +(\w+)( |$)", line)
@@ -196,6 +199,127 @@ def check_pages(tap, tables, data, entry, seed):
     return memory
 
 
+# ------------------------------------------------------------------------------- encryption
+
+class Sodium:
+    """What the page says is libsodium's. Hashes are Python's own."""
+
+    def __init__(self):
+        self.lib = ctypes.CDLL("libsodium.so.23")
+        self.lib.sodium_init()
+
+    def keypair(self):
+        public, secret = ctypes.create_string_buffer(32), ctypes.create_string_buffer(32)
+        self.lib.crypto_box_keypair(public, secret)
+        return public.raw, secret.raw
+
+    def unseal(self, sealed, public, secret):
+        out = ctypes.create_string_buffer(len(sealed) - 48)
+        if self.lib.crypto_box_seal_open(out, sealed, ctypes.c_ulonglong(len(sealed)), public, secret):
+            raise ValueError("the data key does not open")
+        return out.raw
+
+    def decrypt(self, sealed, extra, nonce, key):
+        out = ctypes.create_string_buffer(len(sealed) - 16)
+        if self.lib.crypto_aead_xchacha20poly1305_ietf_decrypt(
+                out, None, None, sealed, ctypes.c_ulonglong(len(sealed)), extra,
+                ctypes.c_ulonglong(len(extra)), nonce, key):
+            raise ValueError("a piece does not open")
+        return out.raw
+
+
+def key_text(kind, key):
+    check = hashlib.blake2b(kind + key, digest_size=32).digest()[:4]
+    return kind.decode() + base64.urlsafe_b64encode(key + check).decode().rstrip("=")
+
+
+def derive(key, salt, person):
+    return hashlib.blake2b(b"", key=key, salt=salt, person=person, digest_size=32).digest()
+
+
+def numbers(*pairs):
+    return b"".join(n.to_bytes(size, "little") for n, size in pairs)
+
+
+class Sealed:
+    """An encrypted image, read by what the page says."""
+
+    def __init__(self, tables, data, sodium, public, secret):
+        self.tables, self.data, self.sodium = tables, data, sodium
+        self.head = tables["header"].read(data, 0)
+        self.trail = tables["trailer"].read(data, len(data) - tables["trailer"].size)
+        self.table_at = self.trail["table_offset"]
+        self.entries = [tables["section"].read(data, self.table_at + i * tables["section"].size)
+                        for i in range(self.trail["sections"])]
+        self.keys_body = self.body(0)
+        self.keys = tables["keys"].read(self.keys_body, 0)
+        entry = tables["recipient"].read(self.keys_body, tables["keys"].size)
+        self.key = sodium.unseal(entry["sealed"], public, secret)
+        self.to = entry["key"]
+        self.pieces = derive(self.key, self.keys["salt"], b"ckpt pieces")
+        self.hashes = derive(self.key, self.keys["salt"], b"ckpt hashes")
+
+    def body(self, i):
+        begin = self.entries[i]["offset"] + self.tables["section_header"].size
+        return self.data[begin:begin + self.entries[i]["body_size"]]
+
+    def place(self, i, number=0, size=0, codec=0):
+        e = self.entries[i]
+        return numbers((e["kind"], 4), (e["owner"], 4), (e["sub"], 4), (i, 4), (number, 8), (size, 4),
+                       (codec, 4))
+
+    def piece(self, sealed, i, number, size, codec):
+        nonce = numbers((i, 4), (0, 4), (number, 8), (0, 8))
+        return self.sodium.decrypt(sealed, self.place(i, number, size, codec), nonce, self.pieces)
+
+    def blob(self, i):
+        return self.piece(self.body(i), i, 0, len(self.body(i)) - 16, 0)
+
+    def root(self):
+        parts = b"root" + self.data[:self.tables["header"].size] + self.keys_body + \
+            self.data[self.table_at:len(self.data) - self.tables["trailer"].size]
+        parts += self.data[len(self.data) - self.tables["trailer"].size:][:72]
+        return hashlib.blake2b(parts, key=self.hashes, digest_size=32).digest()
+
+    def frames(self, i):
+        """The frames' content, and whether the index has its hash."""
+        base, size = self.entries[i]["offset"], self.entries[i]["size"]
+        foot_at = base + size - self.tables["footer"].size
+        foot = self.tables["footer"].read(self.data, foot_at)
+        index = self.data[base + foot["frames_offset"]:foot_at + 96]
+        mac = hashlib.blake2b(b"runs" + self.place(i) + index, key=self.hashes, digest_size=16).digest()
+        out = []
+        for n in range(foot["frames"]):
+            f = self.tables["frame"].read(self.data, base + foot["frames_offset"] + n * self.tables["frame"].size)
+            stored = self.data[base + f["offset"]:base + f["offset"] + f["stored_size"]]
+            raw = self.piece(stored, i, n, f["raw_size"], f["codec"])
+            out.append(raw if f["codec"] == 0 else unzstd(raw, f["raw_size"]))
+        return out, mac == foot["mac"]
+
+
+def check_encrypted(tap, tables, mkimage):
+    sodium = Sodium()
+    public, secret = sodium.keypair()
+    with tempfile.TemporaryDirectory() as tmp:
+        subprocess.run([mkimage, f"{tmp}/image", f"{tmp}/parent", key_text(b"ckpt-public-1:", public)],
+                       check=True)
+        with open(f"{tmp}/image", "rb") as f:
+            image = Sealed(tables, f.read(), sodium, public, secret)
+        with open(f"{tmp}/parent", "rb") as f:
+            parent = Sealed(tables, f.read(), sodium, public, secret)
+    tap.check("an_encrypted_image_says_so", (image.head["incompat"], image.head["compat"],
+              image.entries[0]["kind"], image.keys["recipients"], image.to) == (3, 0, 5, 1, public))
+    tap.check("data_keys_are_told_apart",
+              image.keys["key_id"] == derive(image.key, bytes(16), b"ckpt key id") and
+              image.keys["parent_key_id"] == parent.keys["key_id"] and image.key != parent.key and
+              parent.keys["parent_key_id"] == bytes(32))
+    tap.check("the_trailer_is_under_the_key", image.root() == image.trail["mac"])
+    tap.check("bodies_open", image.blob(1) == b"eleven byte" and image.blob(4) == b'{"pause_ns": 1}')
+    frames, good = image.frames(2)
+    tap.check("frames_open_and_the_index_is_under_the_key", good and image.frames(3)[1] and
+              frames[0] == text_page(1) + text_page(2) and len(frames[1]) == PAGE)
+
+
 def main():
     rst, mkimage = sys.argv[1:] or (f"{TOP}/docs/image-format.rst", f"{TOP}/build/unit/mkimage")
     tap = Tap()
@@ -231,6 +355,7 @@ def main():
               len(set(noise)) > 200)
     tap.check("an_empty_address_space_is_empty",
               check_pages(tap, tables, data, entries[2], head["digest_seed"]) == {})
+    check_encrypted(tap, tables, mkimage)
     print(f"1..{tap.count}")
     return 1 if tap.failed else 0
 

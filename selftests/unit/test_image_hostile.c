@@ -189,7 +189,8 @@ static void the_header_is_checked(void)
 {
 	FORGED("this library reads version", f.header->version = 2);
 	FORGED("this library reads version", f.header->version = 0);
-	FORGED("image uses features", f.header->incompat = 2);
+	FORGED("image uses features", f.header->incompat = 1ull << 40);
+	FORGED("keys: the header says", f.header->incompat = IMAGE_INCOMPAT_ENCRYPTED);
 	FORGED("header: impossible parent", f.header->incompat = IMAGE_INCOMPAT_DELTA);
 	FORGED("header: wrong size", f.header->header_size = 1024);
 	FORGED("header: impossible page size", f.header->page_size = 0);

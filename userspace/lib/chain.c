@@ -221,6 +221,47 @@ void chain_close(struct chain *c)
 	free(c);
 }
 
+/* ------------------------------------------------------------------------------- unlocking */
+
+bool chain_is_encrypted(const struct chain *c)
+{
+	for (size_t i = 0; i < c->nr; i++)
+		if (image_info_is_encrypted(image_get_info(c->members[i].image)))
+			return true;
+	return false;
+}
+
+/* That what it is built on has the right digest was seen on opening, and proves nothing against malice. */
+static int check_keys(const struct image *child, const struct image *parent, struct ckpt_err *err)
+{
+	const struct image_info *c = image_get_info(child), *p = image_get_info(parent);
+
+	if (image_info_is_encrypted(p) && !image_info_is_encrypted(c))
+		return ckpt_err_set(err, ESTALE, "%s: is not encrypted and is built on %s, which is: "
+				    "nobody knows who made it", image_label(child), image_label(parent));
+	if (!image_info_is_encrypted(c) || !memcmp(c->parent_key_id, p->key_id, sizeof(p->key_id)))
+		return 0;
+	return ckpt_err_set(err, ESTALE, "%s: is built on another image than %s is now: the key is "
+			    "another one", image_label(child), image_label(parent));
+}
+
+int chain_unlock(struct chain *c, const struct keyring *keyring, struct ckpt_err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < c->nr; i++)
+		ret = image_unlock(c->members[i].image, keyring, err);
+	for (size_t i = 0; !ret && i + 1 < c->nr; i++)
+		ret = check_keys(c->members[i].image, c->members[i + 1].image, err);
+	return ret;
+}
+
+void chain_lock(struct chain *c)
+{
+	for (size_t i = 0; i < c->nr; i++)
+		image_lock(c->members[i].image);
+}
+
 size_t chain_length(const struct chain *c)
 {
 	return c->nr;

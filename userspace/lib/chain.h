@@ -39,6 +39,17 @@ void chain_close(struct chain *chain);
 /* Whether @parent is the image @child was built on, or the full one that took its place. */
 bool chain_is_meant(const struct image_info *child, const struct image_info *parent);
 
+/*
+ * Unlock what is encrypted of it, before chain_load(): image_unlock() of each.  And see that they belong
+ * together by their keys: -ESTALE when one that is encrypted is built on another image than is there, or
+ * when one is not and what it is built on is, since nobody knows then who made it.
+ */
+bool chain_is_encrypted(const struct chain *chain);
+int chain_unlock(struct chain *chain, const struct keyring *keyring, struct ckpt_err *err);
+
+/* Forget all keys; what is encrypted cannot be read any more. */
+void chain_lock(struct chain *chain);
+
 /* Members, the newest (what was asked for) first. */
 size_t chain_length(const struct chain *chain);
 struct image *chain_member(const struct chain *chain, size_t i);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * compact.c - see compact.h.  Sections are copied in the order they have; those of memory are put
- * together from the chain.  Memory: the indexes of the chain, and the frames being read of each
+ * together from the chain.  One that is encrypted is so again, to the same keys.  Memory: the indexes of the chain, and the frames being read of each
  * member, since addresses rise and each member has them in that order.
  */
 #include <errno.h>
@@ -202,6 +202,8 @@ static int copy_section(struct compact *c, uint32_t i)
 		return s.sub >= META_CONTENT_FIRST ? 0 : copy_file(c, i, &s);
 	case IMAGE_SOURCES:
 		return 0;		/* anew, at the end */
+	case IMAGE_KEYS:
+		return 0;		/* the writer has made its own */
 	default:
 		return ckpt_err_set(c->err, EOPNOTSUPP, "%s: section %u is of unknown kind %u",
 				    image_label(image), i, s.kind);
@@ -234,6 +236,7 @@ static int write_image(struct compact *c, struct store *store, int level)
 {
 	const struct image_info *info = image_get_info(chain_image(c->chain));
 	struct image_params params = {
+		.sealed_as = image_info_is_encrypted(info) ? chain_image(c->chain) : NULL,
 		.label = store_writer_label(c->store_writer), .job = info->job,
 		.generation = info->generation, .replaces = info, .pid = info->pid,
 		.comm = info->comm, .page_size = info->page_size, .level = level,
@@ -279,6 +282,8 @@ int compact_run(struct store *store, const char *ref, int level, stream_progress
 	ret_result->old_size = info->file_size;
 	ret_result->info = *info;
 	if (image_info_is_delta(info))
+		ret = chain_unlock(c.chain, store_keyring(store), err);
+	if (!ret && image_info_is_delta(info))
 		ret = store_writer_open_over(store, chain_ref(c.chain), chain_fd(c.chain), err,
 					     &c.store_writer);
 	if (!ret && c.store_writer)

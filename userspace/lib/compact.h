@@ -26,7 +26,8 @@ struct compact_result {
  * Put a full image in the place of JOB@GENERATION @ref: the same identity, state and memory, byte for
  * byte, so that what is built on it stays so, and what it was built on is needed no more.  It is
  * exchanged in one step, durably; whatever fails before, the old one is there.  Errors: those of
- * chain_open() and store_writer_open_over(); -EINVAL: @ref is a path.
+ * chain_open(), chain_unlock() with the store's keyring, and store_writer_open_over(); -EINVAL: @ref is
+ * a path.
  */
 int compact_run(struct store *store, const char *ref, int level, stream_progress_fn progress,
 		void *arg, struct ckpt_err *err, struct compact_result *ret_result);

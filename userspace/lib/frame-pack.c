@@ -34,6 +34,7 @@ struct slot {
 	uint8_t			*digests;
 	struct packed_frame	frame;
 	int			level;
+	uint64_t		number;		/* in its section */
 	int			error;
 	bool			done;
 };
@@ -41,6 +42,9 @@ struct slot {
 struct frame_packer {
 	struct frame_pack_params params;
 	size_t			packed_size;
+	const struct crypt	*crypt;		/* NULL: frames are not sealed */
+	struct crypt_piece	section;
+	uint64_t		first;		/* head when the section began */
 	pthread_mutex_t		lock;
 	pthread_cond_t		work;		/* head has grown, or stop */
 	pthread_cond_t		done;		/* a slot is */
@@ -85,6 +89,18 @@ static int compress(struct frame_packer *p, ZSTD_CCtx *ctx, struct slot *s)
 	return 0;
 }
 
+static void seal(struct frame_packer *p, struct slot *s)
+{
+	struct packed_frame *f = &s->frame;
+	struct crypt_piece piece = p->section;
+
+	piece.number = s->number;
+	piece.raw_size = f->raw_size;
+	piece.codec = f->codec;
+	crypt_seal(p->crypt, &piece, f->codec == IMAGE_CODEC_RAW ? s->raw : s->packed, f->stored_size);
+	f->stored_size += CRYPT_TAG;
+}
+
 static void pack(struct frame_packer *p, ZSTD_CCtx *ctx, struct slot *s)
 {
 	struct packed_frame *f = &s->frame;
@@ -94,11 +110,13 @@ static void pack(struct frame_packer *p, ZSTD_CCtx *ctx, struct slot *s)
 	f->stored_size = f->raw_size;
 	f->codec = IMAGE_CODEC_RAW;
 	f->digests = s->digests;
-	f->digests_size = f->raw_size / page_size * IMAGE_HASH_SIZE;
-	for (uint32_t i = 0; i < f->raw_size / page_size; i++)
+	f->digests_size = p->crypt ? 0 : f->raw_size / page_size * IMAGE_HASH_SIZE;
+	for (uint32_t i = 0; i < f->digests_size / IMAGE_HASH_SIZE; i++)
 		image_page_digest(s->raw + (size_t)i * page_size, page_size, p->params.seed,
 				  s->digests + (size_t)i * IMAGE_HASH_SIZE);
 	s->error = s->level == IMAGE_LEVEL_NONE ? 0 : compress(p, ctx, s);
+	if (!s->error && p->crypt)
+		seal(p, s);
 	if (!s->error)
 		util_hash(f->stored, f->stored_size, f->hash);
 }
@@ -131,6 +149,15 @@ static void *thread(void *arg)
 
 /* ------------------------------------------------------------------------------ the writer */
 
+/* No thread has a slot now, and the lock is taken before one has again. */
+void frame_packer_seal(struct frame_packer *p, const struct crypt *crypt,
+		       const struct crypt_piece *section)
+{
+	p->crypt = crypt;
+	p->section = *section;
+	p->first = p->head;
+}
+
 unsigned char *frame_packer_room(struct frame_packer *p)
 {
 	return slot(p, p->head)->raw;
@@ -142,6 +169,7 @@ void frame_packer_submit(struct frame_packer *p, size_t len, int level)
 
 	s->frame.raw_size = len;
 	s->level = level;
+	s->number = p->head - p->first;
 	s->done = false;
 	if (!p->nr_threads) {
 		pack(p, p->ctx[0], s);
@@ -193,8 +221,8 @@ static unsigned int nr_wanted(const struct frame_pack_params *params)
 
 static int alloc_slot(struct frame_packer *p, struct slot *s)
 {
-	s->raw = malloc(p->params.frame_size);
-	s->packed = malloc(p->packed_size);
+	s->raw = malloc(p->params.frame_size + CRYPT_TAG);
+	s->packed = malloc(p->packed_size + CRYPT_TAG);
 	s->digests = malloc((size_t)p->params.frame_size / p->params.page_size * IMAGE_HASH_SIZE);
 	return s->raw && s->packed && s->digests ? 0 : -ENOMEM;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "crypt.h"
 #include "image-format.h"
 
 /*
@@ -45,6 +46,13 @@ struct packed_frame {
 /* 0 or -ENOMEM. */
 int frame_packer_new(const struct frame_pack_params *params, struct frame_packer **ret_packer);
 void frame_packer_free(struct frame_packer *p);
+
+/*
+ * Only when empty: the frames from now on are those of @section, from number 0 on, and are sealed with
+ * @crypt, which has to stay, before they are hashed; such have no digests.  NULL: they are not.
+ */
+void frame_packer_seal(struct frame_packer *p, const struct crypt *crypt,
+		       const struct crypt_piece *section);
 
 /* Where the bytes of the next frame go; only while not full. */
 unsigned char *frame_packer_room(struct frame_packer *p);

@@ -105,6 +105,11 @@ bool image_info_is_shared(const struct image_info *info)
 	return info->incompat & IMAGE_INCOMPAT_SHARED;
 }
 
+bool image_info_is_encrypted(const struct image_info *info)
+{
+	return info->incompat & IMAGE_INCOMPAT_ENCRYPTED;
+}
+
 bool image_info_is_delta(const struct image_info *info)
 {
 	return info->incompat & IMAGE_INCOMPAT_DELTA;

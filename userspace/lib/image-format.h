@@ -35,11 +35,16 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "images are little-end
 #define IMAGE_SECTIONS_MAX	(1u << 20)
 #define IMAGE_SOURCES_MAX	64u		/* other images that one shares pages with */
 #define IMAGE_BLOB_MAX		(1u << 30)	/* STATE and META: they are read whole */
+#define IMAGE_RECIPIENTS_MAX	64
+#define IMAGE_INDEX_MAC		16
+#define IMAGE_ROOT_MAC		32
 
 /* Incompatible features: a reader that does not know a set bit must refuse the image. */
 #define IMAGE_INCOMPAT_DELTA	(1ull << 0)	/* names a parent, holds only what changed */
+#define IMAGE_INCOMPAT_ENCRYPTED (1ull << 1)	/* sealed to the keys of its KEYS section */
 #define IMAGE_INCOMPAT_SHARED	(1ull << 2)	/* pages may be in other images of the store */
-#define IMAGE_INCOMPAT_KNOWN	(IMAGE_INCOMPAT_DELTA | IMAGE_INCOMPAT_SHARED)
+#define IMAGE_INCOMPAT_KNOWN \
+	(IMAGE_INCOMPAT_DELTA | IMAGE_INCOMPAT_ENCRYPTED | IMAGE_INCOMPAT_SHARED)
 
 /* Compatible features: a reader may go on without. */
 #define IMAGE_COMPAT_DIGESTS	(1ull << 0)	/* digests of its pages behind each frame */
@@ -133,7 +138,7 @@ struct image_pages_footer_disk {
 	uint64_t	gone_pages;
 	uint64_t	stored_bytes;		/* sum of the frames' stored_size */
 	uint64_t	shared_pages;
-	uint8_t		reserved[16];
+	uint8_t		mac[IMAGE_INDEX_MAC];	/* encrypted: of place, both tables, this footer so far */
 	uint8_t		hash[IMAGE_HASH_SIZE];	/* of frame table, run table and this footer */
 };
 
@@ -148,6 +153,20 @@ struct image_source_disk {
 	uint8_t		reserved[8];
 };
 
+/* The body of KEYS: this, and an entry for each recipient. */
+struct image_keys_disk {
+	uint8_t		key_id[32];		/* tells the data key from others */
+	uint8_t		parent_key_id[32];	/* the parent's; zeros: it is not encrypted, or there is none */
+	uint8_t		salt[16];
+	uint32_t	recipients;
+	uint32_t	reserved;
+};
+
+struct image_recipient_disk {
+	uint8_t		key[32];		/* public, X25519 */
+	uint8_t		sealed[80];		/* the data key */
+};
+
 struct image_trailer_disk {
 	uint8_t		magic[8];
 	uint32_t	version;
@@ -158,7 +177,8 @@ struct image_trailer_disk {
 	uint32_t	entry_size;
 	uint8_t		id[IMAGE_ID_SIZE];
 	uint8_t		parent_id[IMAGE_ID_SIZE];
-	uint8_t		reserved[40];
+	uint8_t		mac[IMAGE_ROOT_MAC];	/* encrypted: of header, KEYS, section table, trailer so far */
+	uint8_t		reserved[8];
 	uint8_t		digest[IMAGE_HASH_SIZE]; /* of header, section table, trailer so far */
 };
 
@@ -242,7 +262,7 @@ IMAGE_AT(image_pages_footer_disk, file_pages, 64);
 IMAGE_AT(image_pages_footer_disk, gone_pages, 72);
 IMAGE_AT(image_pages_footer_disk, stored_bytes, 80);
 IMAGE_AT(image_pages_footer_disk, shared_pages, 88);
-IMAGE_AT(image_pages_footer_disk, reserved, 96);
+IMAGE_AT(image_pages_footer_disk, mac, 96);
 IMAGE_AT(image_pages_footer_disk, hash, 112);
 IMAGE_SIZE(image_pages_footer_disk, 128);
 
@@ -255,6 +275,17 @@ IMAGE_AT(image_source_disk, job, 48);
 IMAGE_AT(image_source_disk, reserved, 120);
 IMAGE_SIZE(image_source_disk, 128);
 
+IMAGE_AT(image_keys_disk, key_id, 0);
+IMAGE_AT(image_keys_disk, parent_key_id, 32);
+IMAGE_AT(image_keys_disk, salt, 64);
+IMAGE_AT(image_keys_disk, recipients, 80);
+IMAGE_AT(image_keys_disk, reserved, 84);
+IMAGE_SIZE(image_keys_disk, 88);
+
+IMAGE_AT(image_recipient_disk, key, 0);
+IMAGE_AT(image_recipient_disk, sealed, 32);
+IMAGE_SIZE(image_recipient_disk, 112);
+
 IMAGE_AT(image_trailer_disk, magic, 0);
 IMAGE_AT(image_trailer_disk, version, 8);
 IMAGE_AT(image_trailer_disk, trailer_size, 12);
@@ -264,7 +295,8 @@ IMAGE_AT(image_trailer_disk, sections, 32);
 IMAGE_AT(image_trailer_disk, entry_size, 36);
 IMAGE_AT(image_trailer_disk, id, 40);
 IMAGE_AT(image_trailer_disk, parent_id, 56);
-IMAGE_AT(image_trailer_disk, reserved, 72);
+IMAGE_AT(image_trailer_disk, mac, 72);
+IMAGE_AT(image_trailer_disk, reserved, 104);
 IMAGE_AT(image_trailer_disk, digest, 112);
 IMAGE_SIZE(image_trailer_disk, 128);
 

@@ -55,15 +55,16 @@ static int read_footer(struct image_pages *p, struct image_pages_footer_disk *f,
 static const char *bad_frame(const struct image_pages *p, const struct image_frame_disk *f,
 			     const struct image_pages_footer_disk *foot, uint64_t *at)
 {
-	uint32_t page_size = p->img->info.page_size;
+	uint32_t page_size = p->img->info.page_size, tag = image_tag_size(&p->img->info), packed;
 
 	if (!f->raw_size || f->raw_size % page_size || f->raw_size / page_size > foot->frame_pages)
 		return "impossible frame";
 	if (f->offset < *at || f->offset > foot->frames_offset ||
 	    f->stored_size > foot->frames_offset - f->offset)
 		return "frame out of place";
-	if (f->codec == IMAGE_CODEC_RAW ? f->stored_size != f->raw_size :
-	    f->codec != IMAGE_CODEC_ZSTD || !f->stored_size || f->stored_size >= f->raw_size)
+	packed = f->stored_size < tag ? 0 : f->stored_size - tag;
+	if (f->codec == IMAGE_CODEC_RAW ? packed != f->raw_size :
+	    f->codec != IMAGE_CODEC_ZSTD || !packed || packed >= f->raw_size)
 		return "frame of unknown coding";
 	*at = f->offset + f->stored_size;
 	if (!image_info_has_digests(&p->img->info))
@@ -193,6 +194,18 @@ static int load_runs(struct image_pages *p, const struct image_pages_footer_disk
 	return 0;
 }
 
+/* Of a locked image nobody can tell: then the checksum has to do. */
+static bool index_is_sealed(const struct image_pages *p, const struct image_pages_footer_disk *foot)
+{
+	const struct crypt_piece section = image_piece(p->img, p->section);
+	uint8_t mac[IMAGE_INDEX_MAC];
+
+	if (!p->img->crypt)
+		return true;
+	image_index_mac(p->img->crypt, &section, &p->frames, &p->runs, foot, mac);
+	return crypt_same(mac, foot->mac, sizeof(mac));
+}
+
 static int load_index(struct image_pages *p, struct ckpt_err *err)
 {
 	struct image_pages_footer_disk foot;
@@ -213,6 +226,8 @@ static int load_index(struct image_pages *p, struct ckpt_err *err)
 		return ckpt_err_sys(err, ret, "%s: page index", p->img->label);
 	if (memcmp(hash, foot.hash, sizeof(hash)))
 		return damaged(p, "wrong checksum", err);
+	if (!index_is_sealed(p, &foot))
+		return damaged(p, "is not what was sealed there", err);
 	if (foot.data_pages != p->stats.data_pages || foot.zero_pages != p->stats.zero_pages ||
 	    foot.file_pages != p->stats.file_pages || foot.gone_pages != p->stats.gone_pages ||
 	    foot.shared_pages != p->stats.shared_pages ||
@@ -318,23 +333,13 @@ static struct cached_frame *cache_slot(struct image_pages *p, uint32_t frame)
 	return oldest;
 }
 
-static int decode_frame(struct image_pages *p, uint32_t i, unsigned char *out,
-			struct ckpt_err *err)
+/* The bytes of frame @i as they are in the file, into @stored, checked. */
+static int read_stored(struct image_pages *p, uint32_t i, void *stored, struct ckpt_err *err)
 {
 	const struct image_frame_disk *f = pages_frame(p, i);
 	uint8_t hash[IMAGE_HASH_SIZE];
-	void *stored = out;
-	size_t got;
-	int ret;
+	int ret = image_read(p->img, p->offset + f->offset, stored, f->stored_size, "frame", err);
 
-	if (f->codec != IMAGE_CODEC_RAW) {
-		p->stored.len = 0;
-		ret = buf_reserve(&p->stored, f->stored_size);
-		if (ret)
-			return ckpt_err_sys(err, ret, "%s: frame %u", p->img->label, i);
-		stored = p->stored.data;
-	}
-	ret = image_read(p->img, p->offset + f->offset, stored, f->stored_size, "frame", err);
 	if (ret)
 		return ret;
 	util_hash(stored, f->stored_size, hash);
@@ -342,15 +347,81 @@ static int decode_frame(struct image_pages *p, uint32_t i, unsigned char *out,
 		return ckpt_err_set(err, EBADMSG,
 				    "%s: damaged image: section %u: frame %u: wrong checksum",
 				    p->img->label, p->section, i);
-	if (f->codec == IMAGE_CODEC_RAW)
+	return 0;
+}
+
+/* Room for a frame as it is in the file. */
+static int reserve_stored(struct image_pages *p, uint32_t i, struct ckpt_err *err)
+{
+	int ret;
+
+	p->stored.len = 0;
+	ret = buf_reserve(&p->stored, pages_frame(p, i)->stored_size);
+	return ret ? ckpt_err_sys(err, ret, "%s: frame %u", p->img->label, i) : 0;
+}
+
+int image_pages_check_frame(struct image_pages *p, uint32_t i, struct ckpt_err *err)
+{
+	int ret = reserve_stored(p, i, err);
+
+	return ret ? ret : read_stored(p, i, p->stored.data, err);
+}
+
+/* In place, in p->stored. */
+static int open_frame(struct image_pages *p, uint32_t i, struct ckpt_err *err)
+{
+	const struct image_frame_disk *f = pages_frame(p, i);
+	struct crypt_piece piece = image_piece(p->img, p->section);
+
+	piece.number = i;
+	piece.raw_size = f->raw_size;
+	piece.codec = f->codec;
+	if (crypt_open(p->img->crypt, &piece, p->stored.data, f->stored_size))
+		return ckpt_err_set(err, EBADMSG,
+				    "%s: section %u: frame %u: is not what was sealed there",
+				    p->img->label, p->section, i);
+	return 0;
+}
+
+static int unpack_frame(struct image_pages *p, uint32_t i, const void *packed, size_t size,
+			unsigned char *out, struct ckpt_err *err)
+{
+	const struct image_frame_disk *f = pages_frame(p, i);
+	size_t got;
+
+	if (f->codec == IMAGE_CODEC_RAW) {
+		if (packed != out)
+			memcpy(out, packed, size);
 		return 0;
-	got = ZSTD_decompressDCtx(p->zstd, out, f->raw_size, stored, f->stored_size);
+	}
+	got = ZSTD_decompressDCtx(p->zstd, out, f->raw_size, packed, size);
 	if (ZSTD_isError(got) || got != f->raw_size)
 		return ckpt_err_set(err, EBADMSG,
 				    "%s: damaged image: section %u: frame %u: does not decompress: %s",
 				    p->img->label, p->section, i,
 				    ZSTD_isError(got) ? ZSTD_getErrorName(got) : "wrong size");
 	return 0;
+}
+
+static int decode_frame(struct image_pages *p, uint32_t i, unsigned char *out,
+			struct ckpt_err *err)
+{
+	const struct image_frame_disk *f = pages_frame(p, i);
+	const uint32_t tag = image_tag_size(&p->img->info);
+	void *stored = out;
+	int ret = 0;
+
+	if (image_is_locked(p->img))
+		return image_locked(p->img, err);
+	if (f->codec != IMAGE_CODEC_RAW || tag) {
+		ret = reserve_stored(p, i, err);
+		stored = p->stored.data;
+	}
+	if (!ret)
+		ret = read_stored(p, i, stored, err);
+	if (!ret && tag)
+		ret = open_frame(p, i, err);
+	return ret ? ret : unpack_frame(p, i, stored, f->stored_size - tag, out, err);
 }
 
 int image_pages_load_frame(struct image_pages *p, uint32_t i, struct ckpt_err *err,

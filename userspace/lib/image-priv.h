@@ -4,6 +4,7 @@
 #define CKPT_IMAGE_PRIV_H
 
 #include "buf.h"
+#include "crypt.h"
 #include "image.h"
 
 struct ZSTD_DCtx_s;
@@ -26,6 +27,10 @@ struct image {
 	struct image_section_disk *table;	/* info.sections entries, checked */
 	struct attached		*sources;
 	uint32_t		nr_sources;
+	struct image_header_disk header;	/* these three: only when encrypted */
+	struct image_trailer_disk trailer;
+	struct buf		keys;		/* body of KEYS, checked */
+	struct crypt		*crypt;		/* NULL: locked, or not encrypted */
 };
 
 struct cached_frame {
@@ -110,6 +115,36 @@ static inline uint64_t image_frame_end(const struct image_frame_disk *f)
 {
 	return (f->offset + f->stored_size + IMAGE_ALIGN - 1) & ~(uint64_t)(IMAGE_ALIGN - 1);
 }
+
+/*
+ * image-crypt.c.  image_load_keys(): read and check KEYS of an encrypted image, and that no other has it.
+ * image_keys_new(): the KEYS body of a new one and its keys.  0 or -errno with a text.
+ */
+int image_load_keys(struct image *img, struct ckpt_err *err);
+int image_keys_new(const struct image_params *params, const char *label, struct ckpt_err *err,
+		   struct buf *ret_keys, struct crypt **ret_crypt);
+void image_keys_info(const struct buf *keys, struct image_info *info);
+void image_root_mac(const struct crypt *c, const struct image_header_disk *header,
+		    const struct buf *keys, const void *table, size_t table_size,
+		    const struct image_trailer_disk *trailer, uint8_t ret_mac[IMAGE_ROOT_MAC]);
+void image_index_mac(const struct crypt *c, const struct crypt_piece *section,
+		     const struct buf *frames, const struct buf *runs,
+		     const struct image_pages_footer_disk *foot, uint8_t ret_mac[IMAGE_INDEX_MAC]);
+
+/* Section @section of @img as a piece; number and sizes are the caller's to fill in. */
+struct crypt_piece image_piece(const struct image *img, uint32_t section);
+
+/* -ENOKEY, in words. */
+int image_locked(const struct image *img, struct ckpt_err *err);
+
+/* Bytes that sealing adds to each piece of @info's image. */
+static inline uint32_t image_tag_size(const struct image_info *info)
+{
+	return image_info_is_encrypted(info) ? CRYPT_TAG : 0;
+}
+
+/* Whether the stored bytes of frame @i have their checksum: 0, -EBADMSG, or it could not be read. */
+int image_pages_check_frame(struct image_pages *pages, uint32_t i, struct ckpt_err *err);
 
 /* Load frame @i into the cache, checked. */
 int image_pages_load_frame(struct image_pages *pages, uint32_t i, struct ckpt_err *err,

@@ -242,7 +242,11 @@ static int open_checked(struct image *img, struct ckpt_err *err)
 	if (ret)
 		return ret;
 	image_info_from_disk(&h, &t, &img->info);
+	img->header = h;
+	img->trailer = t;
 	ret = load_table(img, &h, &t, err);
+	if (!ret)
+		ret = image_load_keys(img, err);
 	return ret ? ret : image_load_sources(img, err);
 }
 
@@ -289,6 +293,8 @@ void image_close(struct image *img)
 	if (!img)
 		return;
 	image_drop_sources(img);
+	image_lock(img);
+	buf_free(&img->keys);
 	free(img->table);
 	free(img->label);
 	free(img);
@@ -355,6 +361,22 @@ int image_check_section_header(struct image *img, uint32_t section, struct ckpt_
 	return section_header_ok(img, section, &h) ? 0 : other_header(img, section, err);
 }
 
+/* The body of section @section, @b without its tag afterwards. */
+static int open_blob(struct image *img, uint32_t section, struct buf *b, struct ckpt_err *err)
+{
+	const struct image_section_disk *s = &img->table[section];
+	struct crypt_piece piece = image_piece(img, section);
+
+	if (s->body_size < CRYPT_TAG)
+		return damaged(img, "section without a tag", err);
+	piece.raw_size = s->body_size - CRYPT_TAG;
+	if (crypt_open(img->crypt, &piece, b->data + sizeof(struct image_section_header_disk),
+		       s->body_size))
+		return ckpt_err_set(err, EBADMSG, "%s: section %u: is not what was sealed there",
+				    img->label, section);
+	return 0;
+}
+
 /* Read in steps: memory follows what was really there. */
 static int read_section(struct image *img, uint64_t off, uint64_t size, struct buf *out,
 			struct ckpt_err *err)
@@ -382,11 +404,14 @@ int image_load(struct image *img, uint32_t section, struct ckpt_err *err,
 	const size_t head = sizeof(struct image_section_header_disk);
 	uint8_t hash[IMAGE_HASH_SIZE];
 	struct buf b = { 0 };
+	size_t size;
 	int ret;
 
 	if (s->kind != IMAGE_STATE && s->kind != IMAGE_META && s->kind != IMAGE_SOURCES)
 		return ckpt_err_set(err, EINVAL, "%s: section %u is of kind %u: not one to load whole",
 				    img->label, section, s->kind);
+	if (image_is_locked(img))
+		return image_locked(img, err);
 	if (s->body_size > IMAGE_BLOB_MAX)
 		return ckpt_err_set(err, EFBIG, "%s: section %u has %llu bytes, limit %u",
 				    img->label, section, (unsigned long long)s->body_size,
@@ -400,13 +425,16 @@ int image_load(struct image *img, uint32_t section, struct ckpt_err *err,
 				   img->label, section);
 	else if (!section_header_ok(img, section, (const void *)b.data))
 		ret = other_header(img, section, err);
+	if (!ret && img->crypt)
+		ret = open_blob(img, section, &b, err);
 	if (ret)
 		goto out;
+	size = s->body_size - image_tag_size(&img->info);
 	/* the body moves to the front, where free() can find it */
-	memmove(b.data, b.data + head, s->body_size);
-	b.data[s->body_size] = '\0';
+	memmove(b.data, b.data + head, size);
+	b.data[size] = '\0';
 	*ret_data = b.data;
-	*ret_size = s->body_size;
+	*ret_size = size;
 	return 0;
 out:
 	buf_free(&b);

@@ -57,6 +57,9 @@ int image_load_sources(struct image *img, struct ckpt_err *err)
 
 	if (!image_info_is_shared(&img->info))
 		return 0;
+	if (image_info_is_encrypted(&img->info))
+		return ckpt_err_set(err, EBADMSG, "%s: damaged image: encrypted, and shares pages",
+				    img->label);
 	section = image_find(img, IMAGE_SOURCES, 0, 0);
 	if (section < 0)
 		return ckpt_err_set(err, EBADMSG, "%s: damaged image: no sources", img->label);

@@ -106,20 +106,36 @@ static void place_damage(const struct image_pages *p, uint32_t i, bool digests,
 	frame_range(p, i, d);
 }
 
+/* *@ret_data is NULL when it is locked; then its checksum is all there is. */
+static int check_frame(struct image_pages *p, uint32_t i, struct ckpt_err *why,
+		       const unsigned char **ret_data)
+{
+	*ret_data = NULL;
+	return image_is_locked(p->img) ? image_pages_check_frame(p, i, why) :
+		image_pages_load_frame(p, i, why, ret_data);
+}
+
+static const char *frame_damage(struct image_pages *p, uint32_t i)
+{
+	if (p->img->crypt && !image_pages_check_frame(p, i, NULL))
+		return "page frame: is not what was sealed there, its memory cannot be restored";
+	return "page frame: its memory cannot be restored";
+}
+
 static int verify_frames(struct verify *v, struct image_pages *p)
 {
 	for (uint32_t i = 0; i < p->stats.frames; i++) {
 		struct ckpt_err why = CKPT_ERR_INIT;
 		const unsigned char *data;
 		struct image_damage d;
-		int frame = image_pages_load_frame(p, i, &why, &data);
-		int ret = frame ? frame : verify_digests(p, i, data, &why);
+		int frame = check_frame(p, i, &why, &data);
+		int ret = frame ? frame : data ? verify_digests(p, i, data, &why) : 0;
 
 		if (!ret)
 			continue;
 		if (ret != -EBADMSG)
 			return ckpt_err_set(v->err, ret, "%s", why.text);
-		d = new_damage(v, frame ? "page frame: its memory cannot be restored" :
+		d = new_damage(v, frame ? frame_damage(p, i) :
 			       "digests of a page frame: what is built on it holds more than it need");
 		place_damage(p, i, !frame, &d);
 		report(v, &d);
@@ -187,6 +203,26 @@ static int verify_pages(struct verify *v)
 	return ret;
 }
 
+/* With the key, and so with its tag. */
+static int verify_blob(struct verify *v)
+{
+	struct ckpt_err why = CKPT_ERR_INIT;
+	struct image_damage d;
+	size_t size;
+	void *data;
+	int ret = image_load(v->img, v->section, &why, &data, &size);
+
+	if (!ret)
+		free(data);
+	if (ret && ret != -EBADMSG)
+		return ckpt_err_set(v->err, ret, "%s", why.text);
+	if (ret) {
+		d = new_damage(v, "section: is not what was sealed there");
+		report(v, &d);
+	}
+	return 0;
+}
+
 static int verify_section(struct verify *v)
 {
 	const struct image_section_disk *s = &v->img->table[v->section];
@@ -209,6 +245,8 @@ static int verify_section(struct verify *v)
 	}
 	if (hash || v->section_damaged || image_has_runs(s->kind))
 		return 0;
+	if (v->img->crypt && (s->kind == IMAGE_STATE || s->kind == IMAGE_META))
+		return verify_blob(v);
 	ret = image_check_section_header(v->img, v->section, &why);
 	if (ret && ret != -EBADMSG)
 		return ckpt_err_set(v->err, ret, "%s", why.text);

@@ -63,8 +63,12 @@ static int begin_runs(struct image_writer *w, enum image_kind kind, uint32_t own
 	p->full = false;
 	memset(&p->stats, 0, sizeof(p->stats));
 	ret = writer_begin_section(w, kind, owner, sub, err);
-	if (!ret)
+	if (!ret) {
+		const struct crypt_piece section = writer_piece(w);
+
+		frame_packer_seal(p->packer, w->crypt, &section);
 		w->state = WRITER_PAGES;
+	}
 	return ret;
 }
 
@@ -360,6 +364,11 @@ static int put_index(struct image_writer *w, struct ckpt_err *err)
 	};
 	int ret;
 
+	if (w->crypt) {
+		const struct crypt_piece section = writer_piece(w);
+
+		image_index_mac(w->crypt, &section, &p->frames, &p->runs, &foot, foot.mac);
+	}
 	ret = image_index_hash(&p->frames, &p->runs, &foot, foot.hash);
 	if (ret)
 		return writer_fail(w, ckpt_err_sys(err, ret, "%s: page index", w->label));

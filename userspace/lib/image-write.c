@@ -7,7 +7,9 @@
  *  2. Sections follow one another.  Each byte of one goes through writer_emit(), which feeds the
  *     section's hash; the table entry is made when the section ends, so nothing is patched later.
  *  3. image_writer_finish() writes table and trailer.  Only now is the file an image.
- *  4. A failure at any point is final: state FAILED, every later call gives the same code.  The
+ *  4. One that is encrypted has KEYS as its first section, and whatever is put is sealed first; so are
+ *     frames, where they are packed.  Its key goes with the writer.
+ *  5. A failure at any point is final: state FAILED, every later call gives the same code.  The
  *     file lacks its trailer, and no reader takes it for an image.
  */
 #include <elf.h>
@@ -150,6 +152,44 @@ int writer_end_section(struct image_writer *w, struct ckpt_err *err)
 	return 0;
 }
 
+struct crypt_piece writer_piece(const struct image_writer *w)
+{
+	return (struct crypt_piece){
+		.kind = w->cur.kind, .owner = w->cur.owner, .sub = w->cur.sub,
+		.ordinal = w->table.len / sizeof(struct image_section_disk),
+	};
+}
+
+/* A sealed copy of the body of the open section. */
+static int emit_sealed(struct image_writer *w, const void *data, size_t size, struct ckpt_err *err)
+{
+	struct crypt_piece piece = writer_piece(w);
+	unsigned char *copy = malloc(size + CRYPT_TAG);
+	int ret;
+
+	if (!copy)
+		return writer_fail(w, ckpt_err_sys(err, ENOMEM, "%s: section of %zu bytes", w->label,
+						   size));
+	if (size)
+		memcpy(copy, data, size);
+	piece.raw_size = size;
+	crypt_seal(w->crypt, &piece, copy, size);
+	ret = writer_emit(w, copy, size + CRYPT_TAG, err);
+	free(copy);
+	return ret;
+}
+
+static int put_section(struct image_writer *w, uint32_t kind, uint32_t owner, uint32_t sub,
+		       const void *data, size_t size, struct ckpt_err *err)
+{
+	int ret = writer_begin_section(w, kind, owner, sub, err);
+
+	if (!ret)
+		ret = w->crypt && kind != IMAGE_KEYS ? emit_sealed(w, data, size, err) :
+			writer_emit(w, data, size, err);
+	return ret ? ret : writer_end_section(w, err);
+}
+
 int image_writer_put(struct image_writer *w, enum image_kind kind, uint32_t owner, uint32_t sub,
 		     const void *data, size_t size, struct ckpt_err *err)
 {
@@ -161,16 +201,11 @@ int image_writer_put(struct image_writer *w, enum image_kind kind, uint32_t owne
 	if (kind != IMAGE_STATE && kind != IMAGE_META && kind != IMAGE_SOURCES)
 		return writer_fail(w, ckpt_err_set(err, EINVAL, "%s: put: section kind %d",
 						   w->label, kind));
-	if (size > IMAGE_BLOB_MAX)
+	if (size > IMAGE_BLOB_MAX - (w->crypt ? CRYPT_TAG : 0))
 		return writer_fail(w, ckpt_err_set(err, EFBIG,
 						   "%s: section of %zu bytes, limit %u", w->label,
 						   size, IMAGE_BLOB_MAX));
-	ret = writer_begin_section(w, kind, owner, sub, err);
-	if (!ret)
-		ret = writer_emit(w, data, size, err);
-	if (!ret)
-		ret = writer_end_section(w, err);
-	return ret;
+	return put_section(w, kind, owner, sub, data, size, err);
 }
 
 static int fill_parent(struct image_header_disk *h, const struct image_info *parent)
@@ -189,12 +224,15 @@ static int fill_parent(struct image_header_disk *h, const struct image_info *par
 /*
  * Deltas inherit the seed, so that digests can be compared along a chain.  It is random, so that
  * pages that look the same to us, and cost us a look at their bytes, are not made easily; unless they
- * are to be found by all images of a store.
+ * are to be found by all images of a store.  An encrypted image has none: they would tell which pages are
+ * alike, and of short secrets what they are.
  */
 static int fill_seed(struct image_header_disk *h, const struct image_params *p)
 {
 	const struct image_info *from = p->parent ? p->parent : p->replaces;
 
+	if (h->incompat & IMAGE_INCOMPAT_ENCRYPTED)
+		return 0;
 	h->compat |= IMAGE_COMPAT_DIGESTS;
 	if (from && image_info_has_digests(from))
 		h->digest_seed = from->digest_seed;
@@ -304,10 +342,14 @@ int image_writer_open(int fd, const struct image_params *params, struct ckpt_err
 		return ckpt_err_sys(err, ENOMEM, "%s: image writer",
 				    params->job ? params->job : "image");
 	w->fd = fd;
+	if (params->to || params->sealed_as)
+		w->header.incompat |= IMAGE_INCOMPAT_ENCRYPTED;
 	util_copy_printable(w->label, sizeof(w->label), params->label ? params->label : params->job);
 	ret = check_params(w, params, err);
 	if (!ret)
 		ret = fill_header(w, params, err);
+	if (!ret && w->header.incompat & IMAGE_INCOMPAT_ENCRYPTED)
+		ret = image_keys_new(params, w->label, err, &w->keys, &w->crypt);
 	if (!ret) {
 		w->hash = XXH3_createState();
 		if (!w->hash)
@@ -315,6 +357,8 @@ int image_writer_open(int fd, const struct image_params *params, struct ckpt_err
 	}
 	if (!ret)
 		ret = emit_unhashed(w, &w->header, sizeof(w->header), err);
+	if (!ret && w->crypt)
+		ret = put_section(w, IMAGE_KEYS, 0, 0, w->keys.data, w->keys.len, err);
 	if (ret) {
 		image_writer_close(w);
 		return ret;
@@ -330,6 +374,8 @@ void image_writer_close(struct image_writer *w)
 	XXH3_freeState(w->hash);
 	buf_free(&w->table);
 	pages_writer_free(&w->pages);
+	buf_free(&w->keys);
+	crypt_free(w->crypt);
 	free(w);
 }
 
@@ -356,6 +402,8 @@ int image_writer_finish(struct image_writer *w, struct ckpt_err *err, struct ima
 		return ret;
 	memcpy(t.id, w->header.id, sizeof(t.id));
 	memcpy(t.parent_id, w->header.parent_id, sizeof(t.parent_id));
+	if (w->crypt)
+		image_root_mac(w->crypt, &w->header, &w->keys, w->table.data, w->table.len, &t, t.mac);
 	ret = image_root_digest(&w->header, w->table.data, w->table.len, &t, t.digest);
 	if (ret)
 		return writer_fail(w, ckpt_err_sys(err, ret, "%s: digest", w->label));
@@ -365,7 +413,9 @@ int image_writer_finish(struct image_writer *w, struct ckpt_err *err, struct ima
 	if (ret)
 		return ret;
 	w->state = WRITER_FINISHED;
-	if (ret_info)
+	if (ret_info) {
 		image_info_from_disk(&w->header, &t, ret_info);
+		image_keys_info(&w->keys, ret_info);
+	}
 	return 0;
 }

@@ -52,6 +52,8 @@ struct image_writer {
 	unsigned int	threads;
 	const struct image_share *share;	/* NULL: none */
 	struct pages_writer pages;
+	struct buf	keys;		/* body of KEYS; empty: not encrypted */
+	struct crypt	*crypt;		/* NULL: not encrypted */
 	struct image_header_disk header;
 	char		label[160];
 };
@@ -72,6 +74,9 @@ int writer_pad(struct image_writer *w, struct ckpt_err *err);
 int writer_begin_section(struct image_writer *w, uint32_t kind, uint32_t owner, uint32_t sub,
 			 struct ckpt_err *err);
 int writer_end_section(struct image_writer *w, struct ckpt_err *err);
+
+/* The open section, as image_piece(). */
+struct crypt_piece writer_piece(const struct image_writer *w);
 
 void pages_writer_free(struct pages_writer *p);
 

@@ -7,7 +7,7 @@
  * anything.  File descriptors are borrowed: they stay open, and the caller's, throughout.
  *
  * -EBADMSG: the file is damaged or is no image.  -EOPNOTSUPP: it is of a newer version or uses a
- * feature this library does not have.
+ * feature this library does not have.  -ENOKEY: it is encrypted and was not unlocked.
  */
 #ifndef CKPT_IMAGE_H
 #define CKPT_IMAGE_H
@@ -25,6 +25,7 @@ enum image_kind {
 	IMAGE_PAGES	= 2,	/* memory; owner: an address space */
 	IMAGE_META	= 3,	/* made by userspace; owner: a process, or 0 for the image */
 	IMAGE_FILE	= 4,	/* a file's content, laid out as PAGES; owner: a process */
+	IMAGE_KEYS	= 5,	/* whom the image is encrypted to; its first section */
 	IMAGE_SOURCES	= 6,	/* images that SHARED runs have their pages in; owner: 0 */
 };
 
@@ -72,6 +73,8 @@ struct image_info {
 	uint8_t		digest[IMAGE_HASH_SIZE];	/* commits to every byte of the file */
 	uint8_t		replaced_digest[IMAGE_HASH_SIZE]; /* of the delta it stands for; or zeros */
 	uint64_t	digest_seed;
+	uint8_t		key_id[32];		/* of its data key; zeros: not encrypted */
+	uint8_t		parent_key_id[32];	/* of the parent's, when both are encrypted */
 	char		comm[IMAGE_COMM + 1];
 	char		job[IMAGE_TEXT];
 	char		hostname[IMAGE_TEXT];
@@ -81,6 +84,7 @@ struct image_info {
 bool image_info_is_delta(const struct image_info *info);
 bool image_info_has_digests(const struct image_info *info);
 bool image_info_is_shared(const struct image_info *info);
+bool image_info_is_encrypted(const struct image_info *info);
 
 /* What an image keeps of each of its pages, to tell later whether one has changed: seeded XXH3-128. */
 void image_page_digest(const void *page, uint32_t page_size, uint64_t seed,
@@ -96,6 +100,9 @@ void image_page_digest(const void *page, uint32_t page_size, uint64_t seed,
 #define IMAGE_SEED_SHARED	0
 
 struct image_writer;
+struct image;
+struct recipients;
+struct keyring;
 
 /* Where a page is that another image has already. */
 struct image_place {
@@ -129,6 +136,8 @@ struct image_params {
 	int		level;		/* zstd's, its negative ones too, or IMAGE_LEVEL_... */
 	unsigned int	threads;	/* that compress; 0: as many as there are processors; at most 8 */
 	const struct image_share *share; /* NULL: the image has all its pages itself; borrowed */
+	const struct recipients *to;	/* encrypt to these; NULL: do not */
+	const struct image *sealed_as;	/* encrypt to those of that unlocked image, with its data key; or NULL */
 };
 
 /* Totals of one address space, or of all in an image. */
@@ -200,7 +209,6 @@ int image_writer_finish(struct image_writer *w, struct ckpt_err *err, struct ima
 
 /* -------------------------------------------------------------------------------- reading */
 
-struct image;
 struct image_pages;
 
 struct image_section {
@@ -251,6 +259,25 @@ void image_get_source(const struct image *img, uint32_t i, struct image_source *
  */
 int image_attach_source(struct image *img, uint32_t i, struct image *source, int fd,
 			struct ckpt_err *err);
+
+/*
+ * Encrypted images: all that image_get_info(), image_get_section() and the index of pages tell can be had
+ * without a key, and is not authenticated then.  image_unlock() takes the data key out with a key of
+ * @keyring (may be NULL) and authenticates header, section table and trailer; what is read afterwards is
+ * authenticated before it is handed out.  Before anything is opened of it.  -ENOKEY: no key fits, with
+ * whom it is encrypted to in the text; -EBADMSG: it is not what was sealed.  0 if it is not encrypted.
+ */
+int image_unlock(struct image *img, const struct keyring *keyring, struct ckpt_err *err);
+
+/* Forget the key. */
+void image_lock(struct image *img);
+
+/* Whether it is encrypted and has not been unlocked. */
+bool image_is_locked(const struct image *img);
+
+/* Public keys it is encrypted to, 32 bytes each. */
+size_t image_recipients(const struct image *img);
+const uint8_t *image_recipient(const struct image *img, size_t i);
 
 /* Section @i of info->sections. */
 void image_get_section(const struct image *img, uint32_t i, struct image_section *ret_section);
@@ -339,6 +366,7 @@ typedef void (*image_damage_fn)(const struct image_damage *damage, void *arg);
  * Read everything and do what a restore would: hashes, indexes, decompression of each frame.
  * @fn (may be NULL) is told of each damage; the check goes on behind it.  -EBADMSG if there was
  * any, with the first in @err.  @ret_stats (may be NULL): sums over the sound PAGES sections.
+ * Of a locked image the checksums alone, which find damage and no forgery.
  */
 int image_verify(struct image *img, image_damage_fn fn, void *arg, struct ckpt_err *err,
 		 struct image_pages_stats *ret_stats);

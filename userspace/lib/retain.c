@@ -21,6 +21,7 @@ struct kept_generation {
 	uint64_t	generation;
 	uint64_t	created_ns;
 	bool		delta;
+	bool		encrypted;
 };
 
 static int note(const struct store_entry *e, void *arg)
@@ -32,6 +33,7 @@ static int note(const struct store_entry *e, void *arg)
 	snprintf(g.name, sizeof(g.name), "%s", e->name);
 	g.created_ns = e->info->created_ns;
 	g.delta = image_info_is_delta(e->info);
+	g.encrypted = image_info_is_encrypted(e->info);
 	return buf_append(arg, &g, sizeof(g));
 }
 
@@ -54,8 +56,17 @@ static int fold(struct store *store, const struct retain_opts *o, const struct k
 	struct compact_result folded;
 	int ret;
 
+	if (g->encrypted && !store_keyring(store)) {
+		r->locked++;
+		return 0;
+	}
 	snprintf(ref, sizeof(ref), "%s@%llu", g->name, (unsigned long long)g->generation);
 	ret = compact_run(store, ref, o->level, o->progress, o->progress_arg, err, &folded);
+	if (ret == -ENOKEY) {
+		ckpt_err_clear(err);
+		r->locked++;
+		return 0;
+	}
 	r->folded += !ret;
 	return ret;
 }

@@ -29,10 +29,14 @@ struct retain_opts {
 	void		*progress_arg;
 };
 
-/* What came of it; @folded: generations that are full now. */
+/*
+ * What came of it; @folded: generations that are full now; @locked: those that are not, since they are
+ * encrypted and the store's keyring does not open them: what they are built on stays.
+ */
 struct retain_result {
 	struct store_removed	removed;
 	uint64_t		folded;
+	uint64_t		locked;
 };
 
 /*

@@ -14,6 +14,7 @@ struct store {
 	int	fd;		/* its directory */
 	char	*path;
 	bool	made;		/* by store_open() */
+	const struct keyring *keyring;	/* borrowed; or NULL */
 };
 
 /* What a job's directory holds. */

@@ -135,6 +135,16 @@ void store_close(struct store *s)
 	free(s);
 }
 
+void store_set_keyring(struct store *s, const struct keyring *keyring)
+{
+	s->keyring = keyring;
+}
+
+const struct keyring *store_keyring(const struct store *s)
+{
+	return s->keyring;
+}
+
 const char *store_path(const struct store *s)
 {
 	return s->path;

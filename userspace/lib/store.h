@@ -36,6 +36,11 @@ int store_open(const char *path, bool create, struct ckpt_err *err, struct store
 void store_close(struct store *store);
 const char *store_path(const struct store *store);
 
+/* What encrypted images of it are read with by compact and retain; stays the caller's.  NULL: nothing. */
+struct keyring;
+void store_set_keyring(struct store *store, const struct keyring *keyring);
+const struct keyring *store_keyring(const struct store *store);
+
 /* Whether @name may name a job: 1 to 64 of [A-Za-z0-9._-], no dot or dash in front. */
 bool store_name_valid(const char *name);
 
