@@ -24,7 +24,7 @@ _ckptctl_refs() {
 _ckptctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
 	local common="--store --json --verbose --quiet --help --version"
-	local verbs="snap restore list show verify rm gc compact diff export import check"
+	local verbs="snap restore list show verify rm gc compact diff export import check keygen"
 
 	COMPREPLY=()
 	# A reference has an @ in it; it is one word.
@@ -34,7 +34,7 @@ _ckptctl() {
 		return
 	fi
 	case $prev in
-	--core | --tar)
+	--core | --tar | --identity | --encrypt-to)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return ;;
 	--dontdump)
@@ -47,16 +47,19 @@ _ckptctl() {
 		return ;;
 	esac
 	case $verb:$cur in
-	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --dedup --no-readback --barrier --files --files-limit --dontdump --hooks-timeout --no-hooks --self-contained --tree $common" -- "$cur")) ;;
+	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --dedup --no-readback --barrier --files --files-limit --dontdump --hooks-timeout --no-hooks --self-contained --encrypt-to --tree $common" -- "$cur")) ;;
 	snap:*) COMPREPLY=($(compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$cur")) ;;
-	restore:-*) COMPREPLY=($(compgen -W "--detach --discard-newer --files-dir --fd --remap $common" -- "$cur")) ;;
-	verify:-* | rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;
-	gc:-*) COMPREPLY=($(compgen -W "--keep --keep-for --no-compact $common" -- "$cur")) ;;
-	compact:-*) COMPREPLY=($(compgen -W "--compress $common" -- "$cur")) ;;
-	export:-*) COMPREPLY=($(compgen -W "--core --tar --all $common" -- "$cur")) ;;
+	restore:-*) COMPREPLY=($(compgen -W "--detach --discard-newer --files-dir --fd --remap --identity $common" -- "$cur")) ;;
+	rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;
+	verify:-*) COMPREPLY=($(compgen -W "--all --identity $common" -- "$cur")) ;;
+	show:-* | diff:-*) COMPREPLY=($(compgen -W "--identity $common" -- "$cur")) ;;
+	gc:-*) COMPREPLY=($(compgen -W "--keep --keep-for --no-compact --identity $common" -- "$cur")) ;;
+	compact:-*) COMPREPLY=($(compgen -W "--compress --identity $common" -- "$cur")) ;;
+	export:-*) COMPREPLY=($(compgen -W "--core --tar --all --identity $common" -- "$cur")) ;;
 	import:-*) COMPREPLY=($(compgen -W "--name $common" -- "$cur")) ;;
 	*:-*) COMPREPLY=($(compgen -W "$common" -- "$cur")) ;;
 	import:*) COMPREPLY=($(compgen -f -- "$cur")) ;;
+	keygen:*) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	restore:*/* | show:*/* | verify:*/* | diff:*/* | export:*/*) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	restore:* | show:* | verify:* | rm:* | list:* | gc:* | compact:* | diff:* | export:*)
 		COMPREPLY=($(compgen -W "$(_ckptctl_refs)" -- "$cur")) ;;

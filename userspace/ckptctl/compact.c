@@ -11,6 +11,7 @@ enum { OPT_COMPRESS = CTL_LONG };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_COMPRESS, "compress", "HOW", CTL_COMPRESS },
+	CTL_OPT_IDENTITY,
 	{ }
 };
 
@@ -43,8 +44,9 @@ static int compact(struct ctl *ctl, const char *ref, int level)
 	struct store *store;
 	int ret, sig;
 
-	if (store_open(ctl->store, false, &ctl->err, &store))
+	if (ctl_keyring(ctl, &ctl->err) || store_open(ctl->store, false, &ctl->err, &store))
 		return ctl_fail(ctl, NULL);
+	store_set_keyring(store, ctl->keyring);
 	progress_begin(ctl, "compact");
 	ret = compact_run(store, ref, level, progress_tell, NULL, &ctl->err, &r);
 	sig = progress_end();

@@ -10,7 +10,7 @@
 #include "ctl.h"
 #include "util.h"
 
-#define OPTS_MAX	24
+#define OPTS_MAX	32
 #define ID_JSON		(CTL_LONG + 1000)
 
 static const struct ctl_opt common[] = {
@@ -150,6 +150,11 @@ int ctl_next(struct ctl *ctl, int argc, char **argv, const char **ret_arg)
 			break;
 		case 'q':
 			ctl->quiet = true;
+			break;
+		case CTL_IDENTITY:
+			if (ctl->nr_identities == CTL_IDENTITIES)
+				exit(ctl_usage(ctl, "--identity: at most %d files", CTL_IDENTITIES));
+			ctl->identities[ctl->nr_identities++] = optarg;
 			break;
 		case 'h':
 			help_verb(ctl->verb);

@@ -8,6 +8,7 @@
  *	load.c		the kernel module
  *	memory.c	a snapshot's memory and state
  *	tar.c		export --tar, and import
+ *	unlock.c	keys of encrypted images
  *	main.c		the table of verbs
  *	VERB.c		one verb: its options and its run()
  */
@@ -22,6 +23,7 @@
 
 #include "chain.h"
 #include "err.h"
+#include "keyring.h"
 #include "report.h"
 #include "state.h"
 
@@ -59,7 +61,13 @@ struct verb {
 };
 
 extern const struct verb verb_snap, verb_restore, verb_list, verb_show, verb_verify, verb_rm,
-	verb_gc, verb_compact, verb_diff, verb_export, verb_import, verb_check;
+	verb_gc, verb_compact, verb_diff, verb_export, verb_import, verb_check, verb_keygen;
+
+/* In the table of a verb that reads what may be encrypted; ctl_next() deals with it. */
+#define CTL_IDENTITY		(CTL_LONG + 999)
+#define CTL_OPT_IDENTITY	{ CTL_IDENTITY, "identity", "FILE", \
+	"secret keys for encrypted images (" KEYRING_ENV "; may be repeated)" }
+#define CTL_IDENTITIES		16
 
 /* One run of the command. */
 struct ctl {
@@ -68,6 +76,9 @@ struct ctl {
 	bool		json;
 	bool		quiet;
 	int		verbose;
+	const char	*identities[CTL_IDENTITIES];
+	size_t		nr_identities;
+	struct keyring	*keyring;	/* once it was needed; main() frees it */
 	struct ckpt_err	err;		/* what failed, for ctl_fail() */
 };
 
@@ -160,6 +171,15 @@ int progress_end(void);
  */
 int load_module(struct ckpt_err *err);
 
+/* ----------------------------------------------------------------------------- unlock.c */
+
+/* Into ctl->keyring what --identity or CKPT_IDENTITY names; NULL: neither does. */
+int ctl_keyring(struct ctl *ctl, struct ckpt_err *err);
+
+/* Unlock @chain or @image, if it is encrypted.  -ENOKEY: no key was given that fits. */
+int ctl_unlock(struct ctl *ctl, struct chain *chain, struct ckpt_err *err);
+int ctl_unlock_image(struct ctl *ctl, struct image *image, struct ckpt_err *err);
+
 /* ----------------------------------------------------------------------------- memory.c */
 
 /* All zeros to begin with; memory_close() it, also after a failure. */
@@ -168,8 +188,8 @@ struct memory {
 	struct ckpt_model	*model;
 };
 
-/* Memory and state of the first process of @ref, which fit together. */
-int memory_open(struct store *store, const char *ref, struct ckpt_err *err, struct memory *m);
+/* Memory and state of the first process of @ref, which fit together; ctl->err tells why not. */
+int memory_open(struct ctl *ctl, struct store *store, const char *ref, struct memory *m);
 void memory_close(struct memory *m);
 
 /* -------------------------------------------------------------------------------- tar.c */

@@ -9,7 +9,7 @@
 #include "ctl.h"
 #include "diff.h"
 
-static const struct ctl_opt opts[] = { { } };
+static const struct ctl_opt opts[] = { CTL_OPT_IDENTITY, { } };
 
 #define I(x)	((json_int_t)(x))
 
@@ -119,10 +119,10 @@ static json_t *compare(struct ctl *ctl, struct store *store, char **refs)
 {
 	struct work w = { .mappings = json_array() };
 	json_t *report = NULL;
-	int ret = memory_open(store, refs[0], &ctl->err, &w.a);
+	int ret = memory_open(ctl, store, refs[0], &w.a);
 
 	if (!ret)
-		ret = memory_open(store, refs[1], &ctl->err, &w.b);
+		ret = memory_open(ctl, store, refs[1], &w.b);
 	if (!ret)
 		ret = diff_run(w.a.chain, w.b.chain, note, &w, &ctl->err);
 	if (!ret)

@@ -17,6 +17,7 @@ static const struct ctl_opt opts[] = {
 	{ OPT_CORE, "core", "FILE", "as an ELF core, for gdb" },
 	{ OPT_TAR, "tar", "FILE", "as a tar archive, for 'ckptctl import'; - is standard output" },
 	{ OPT_ALL, "all", NULL, "with --tar: all generations of the job" },
+	CTL_OPT_IDENTITY,
 	{ }
 };
 
@@ -96,7 +97,7 @@ static int export_core(struct ctl *ctl, struct store *store, const char *ref, co
 	json_t *figures = NULL;
 	int ret, sig;
 
-	ret = memory_open(store, ref, &ctl->err, &m);
+	ret = memory_open(ctl, store, ref, &m);
 	if (!ret) {
 		progress_begin(ctl, "export");
 		ret = write_core(ctl, &m, file, &r);

@@ -14,6 +14,7 @@ enum { OPT_KEEP_FOR = CTL_LONG, OPT_NO_COMPACT };
 static const struct ctl_opt opts[] = {
 	{ 'k', "keep", "N", "keep the N newest generations of each job, remove older ones" },
 	{ OPT_KEEP_FOR, "keep-for", "TIME", "keep what is not older, and 3 in any case (12h, 7d)" },
+	CTL_OPT_IDENTITY,
 	{ OPT_NO_COMPACT, "no-compact", NULL, "keep what the kept ones are built on, fold nothing" },
 	{ }
 };
@@ -30,6 +31,9 @@ static void human(const struct ctl *ctl, json_t *o)
 		       (unsigned int)out_get(o, "copies"));
 	if (out_get(o, "folded"))
 		printf("folded %u generation(s) into full ones\n", (unsigned int)out_get(o, "folded"));
+	if (out_get(o, "locked"))
+		printf("%s%u encrypted generation(s) not folded, and what they are built on kept: no --identity "
+		       "opens them%s\n", out_yellow(), (unsigned int)out_get(o, "locked"), out_plain());
 	if (out_get(o, "held"))
 		printf("%skept %u generation(s) because a newer one cannot be read%s\n", out_yellow(),
 		       (unsigned int)out_get(o, "held"), out_plain());
@@ -46,7 +50,7 @@ static json_t *report(const struct retain_result *r)
 			 "copies", (json_int_t)r->removed.copies,
 			 "bytes", (json_int_t)r->removed.bytes, "held", (json_int_t)r->removed.held,
 			 "unreadable", (json_int_t)r->removed.unreadable,
-			 "folded", (json_int_t)r->folded);
+			 "folded", (json_int_t)r->folded, "locked", (json_int_t)r->locked);
 }
 
 static int clean(struct ctl *ctl, struct retain_opts *o)
@@ -55,8 +59,9 @@ static int clean(struct ctl *ctl, struct retain_opts *o)
 	struct store *store;
 	int ret, sig;
 
-	if (store_open(ctl->store, false, &ctl->err, &store))
+	if (ctl_keyring(ctl, &ctl->err) || store_open(ctl->store, false, &ctl->err, &store))
 		return ctl_fail(ctl, NULL);
+	store_set_keyring(store, ctl->keyring);
 	o->progress = progress_tell;
 	progress_begin(ctl, "gc");
 	ret = retain_run(store, o, &ctl->err, &r);

@@ -40,10 +40,11 @@ static int add(const struct store_entry *e, void *arg)
 		      "path", report_text(e->path), "verified", verified(e),
 		      "verified_ns", I(e->verified_ns));
 	if (e->info)
-		more = json_pack("{s:i,s:o,s:I,s:b,s:I,s:o,s:o}", "pid", (int)e->info->pid,
+		more = json_pack("{s:i,s:o,s:I,s:b,s:b,s:I,s:o,s:o}", "pid", (int)e->info->pid,
 				 "comm", report_text(e->info->comm),
 				 "created_ns", I(e->info->created_ns),
 				 "delta", image_info_is_delta(e->info),
+				 "encrypted", image_info_is_encrypted(e->info),
 				 "parent_generation", I(e->info->parent_generation),
 				 "hostname", report_text(e->info->hostname),
 				 "kernel", report_text(e->info->kernel));

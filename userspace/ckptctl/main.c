@@ -9,12 +9,13 @@
 
 static const struct verb * const verbs[] = {
 	&verb_snap, &verb_restore, &verb_list, &verb_show, &verb_verify, &verb_rm, &verb_gc,
-	&verb_compact, &verb_diff, &verb_export, &verb_import, &verb_check, NULL,
+	&verb_compact, &verb_diff, &verb_export, &verb_import, &verb_check, &verb_keygen, NULL,
 };
 
 int main(int argc, char **argv)
 {
 	struct ctl ctl = { 0 };
+	int code;
 
 	setlocale(LC_TIME, "");
 	signal(SIGXFSZ, SIG_IGN);	/* EFBIG is told, and cleaned up after */
@@ -34,7 +35,9 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], verbs[i]->name))
 			continue;
 		ctl.verb = verbs[i];
-		return ctl.verb->run(&ctl, argc - 1, argv + 1);
+		code = ctl.verb->run(&ctl, argc - 1, argv + 1);
+		keyring_free(ctl.keyring);
+		return code;
 	}
 	return ctl_usage(&ctl, "'%s' is not a verb", argv[1]);
 }

@@ -4,11 +4,14 @@
 
 #include "ctl.h"
 
-int memory_open(struct store *store, const char *ref, struct ckpt_err *err, struct memory *m)
+int memory_open(struct ctl *ctl, struct store *store, const char *ref, struct memory *m)
 {
+	struct ckpt_err *err = &ctl->err;
 	const struct image_info *info;
 	int ret = chain_open(store, ref, false, err, &m->chain);
 
+	if (!ret)
+		ret = ctl_unlock(ctl, m->chain, err);
 	if (ret)
 		return ret;
 	info = image_get_info(chain_image(m->chain));

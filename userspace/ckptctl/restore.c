@@ -22,6 +22,7 @@ static const struct ctl_opt opts[] = {
 	{ OPT_DISCARD, "discard-newer", NULL, "keep no copy of newer files that are put back" },
 	{ OPT_FILES_DIR, "files-dir", "DIR", "put files of the image that have changed there (STORE/.files)" },
 	{ OPT_REMAP, "remap", "OLD=NEW", "look below NEW for what was below OLD (may be repeated)" },
+	CTL_OPT_IDENTITY,
 	{ }
 };
 
@@ -221,6 +222,9 @@ static int bring_back(struct ctl *ctl, const struct request *q, const struct sto
 	};
 	int status, ret;
 
+	/* The chain has what it needs of them, and forgets that before the program runs. */
+	keyring_free(ctl->keyring);
+	ctl->keyring = NULL;
 	if (!changed.cut || !changed.put_back || !changed.left_out || !changed.from_image) {
 		ckpt_err_sys(&ctl->err, ENOMEM, "report");
 		ret = ctl_fail(ctl, NULL);
@@ -245,7 +249,7 @@ static int open_and_run(struct ctl *ctl, const struct request *q)
 	int code;
 
 	if (!(store_ref_is_path(q->ref) ? 0 : store_open(ctl->store, false, &ctl->err, &store)) &&
-	    !chain_open(store, q->ref, true, &ctl->err, &chain))
+	    !chain_open(store, q->ref, true, &ctl->err, &chain) && !ctl_unlock(ctl, chain, &ctl->err))
 		code = bring_back(ctl, q, store, chain);
 	else
 		code = ctl_fail(ctl, NULL);

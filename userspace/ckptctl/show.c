@@ -11,7 +11,7 @@
 #include "report.h"
 #include "store.h"
 
-static const struct ctl_opt opts[] = { { } };
+static const struct ctl_opt opts[] = { CTL_OPT_IDENTITY, { } };
 
 /* -------------------------------------------------------------------------------- for people */
 
@@ -101,30 +101,63 @@ static void human_left_out(json_t *snapshot)
 		       out_size(out_get(left_out, "bytes"), size));
 }
 
+/* What of it there is: without a key, sizes alone. */
+static void human_process(json_t *o)
+{
+	json_t *image = json_object_get(o, "image"), *process = json_object_get(o, "process");
+	uint64_t bytes = out_get(json_object_get(o, "memory"), "data_pages") * out_get(image, "page_size");
+	char size[OUT_SMALL];
+
+	if (json_is_true(json_object_get(image, "locked"))) {
+		printf("  process  %u %s\n", (unsigned int)out_get(image, "pid"), out_get_text(image, "comm"));
+		printf("  memory   %s\n", out_size(bytes, size));
+		return;
+	}
+	printf("  process  %u %s, %zu thread(s), %s\n", (unsigned int)out_get(process, "pid"),
+	       out_get_text(image, "comm"), json_array_size(json_object_get(process, "threads")),
+	       out_get_text(process, "exe"));
+	printf("  in       %s\n", out_get_text(process, "cwd"));
+	printf("  memory   %s, %zu mappings\n", out_size(bytes, size),
+	       json_array_size(json_object_get(process, "mappings")));
+}
+
+static void human_keys(json_t *image)
+{
+	json_t *key;
+	size_t i;
+
+	if (!json_is_true(json_object_get(image, "encrypted")))
+		return;
+	json_array_foreach(json_object_get(image, "recipients"), i, key)
+		printf("  %-8s %s\n", i ? "" : "to", json_string_value(key));
+	if (json_is_true(json_object_get(image, "locked")))
+		printf("           %snot authenticated, and more cannot be told, without a key: --identity%s\n",
+		       out_yellow(), out_plain());
+	if (json_is_true(json_object_get(image, "delta")) &&
+	    !json_is_true(json_object_get(image, "parent_encrypted")))
+		printf("           %swhat it is built on is not encrypted%s\n", out_yellow(), out_plain());
+}
+
 static void human(const struct ctl *ctl, json_t *o)
 {
 	json_t *image = json_object_get(o, "image"), *process = json_object_get(o, "process");
-	json_t *mem = json_object_get(o, "memory");
 	json_t *pause = json_object_get(json_object_get(o, "snapshot"), "pause");
 	char a[OUT_SMALL], b[OUT_SMALL];
 
 	printf("%s%s%s\n", out_bold(), out_get_text(o, "ref"), out_plain());
 	printf("  taken    %s on %s, kernel %s\n", out_date(out_get(image, "created_ns"), a),
 	       out_get_text(image, "hostname"), out_get_text(image, "kernel"));
-	printf("  process  %u %s, %zu thread(s), %s\n", (unsigned int)out_get(process, "pid"),
-	       out_get_text(image, "comm"), json_array_size(json_object_get(process, "threads")),
-	       out_get_text(process, "exe"));
-	printf("  in       %s\n", out_get_text(process, "cwd"));
-	printf("  memory   %s, %zu mappings\n",
-	       out_size(out_get(mem, "data_pages") * out_get(image, "page_size"), a),
-	       json_array_size(json_object_get(process, "mappings")));
+	human_process(o);
 	human_left_out(json_object_get(o, "snapshot"));
-	printf("  image    %s, generation %" PRIu64 ", %s\n", out_size(out_get(image, "size"), a),
+	printf("  image    %s, generation %" PRIu64 ", %s%s\n", out_size(out_get(image, "size"), a),
 	       out_get(image, "generation"),
-	       json_is_true(json_object_get(image, "delta")) ? "delta" : "full");
+	       json_is_true(json_object_get(image, "delta")) ? "delta" : "full",
+	       json_is_true(json_object_get(image, "encrypted")) ? ", encrypted" : "");
+	human_keys(image);
 	if (out_get(pause, "total_ns"))
 		printf("  pause    %s\n", out_time(out_get(pause, "total_ns"), b));
-	human_delta(o);
+	if (!json_is_true(json_object_get(image, "locked")))
+		human_delta(o);
 	human_contents(json_object_get(json_object_get(o, "files"), "files"));
 	human_fds(process);
 	if (ctl->verbose)
@@ -145,6 +178,10 @@ static int show(struct ctl *ctl, const char *text)
 		ret = store_resolve(store, text, &ctl->err, &fd, &ref);
 	if (!ret)
 		ret = image_open(fd, ref.label, &ctl->err, &image);
+	if (!ret && image_is_locked(image))
+		ret = ctl_keyring(ctl, &ctl->err);
+	if (!ret && ctl->keyring)
+		ret = ctl_unlock_image(ctl, image, &ctl->err);
 	if (!ret)
 		ret = report_image(image, ref.label, &ctl->err, &report);
 	image_close(image);

@@ -11,7 +11,7 @@
 
 enum { OPT_KILL = CTL_LONG, OPT_FULL, OPT_DELTA, OPT_UNTRACKED, OPT_TIMEOUT, OPT_COMPRESS,
 	OPT_BWLIMIT, OPT_NO_READBACK, OPT_FILES, OPT_FILES_LIMIT, OPT_BARRIER, OPT_DEDUP, OPT_TREE,
-	OPT_DONTDUMP, OPT_HOOKS_TIMEOUT, OPT_NO_HOOKS, OPT_SELF };
+	OPT_DONTDUMP, OPT_HOOKS_TIMEOUT, OPT_NO_HOOKS, OPT_SELF, OPT_ENCRYPT };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_KILL, "kill", NULL, "end the process at the snapshot, before it runs on" },
@@ -31,6 +31,7 @@ static const struct ctl_opt opts[] = {
 	{ OPT_NO_HOOKS, "no-hooks", NULL, "do not call the program's hooks (ckpt_hooks_start)" },
 	{ OPT_SELF, "self-contained", NULL, "put executable, libraries and mapped files into the image" },
 	{ OPT_NO_READBACK, "no-readback", NULL, "do not read the image back from the disk" },
+	{ OPT_ENCRYPT, "encrypt-to", "KEY", "a public key, or a file of such (may be repeated)" },
 	{ OPT_TREE, "tree", NULL, "with its child processes: not supported yet" },
 	{ }
 };
@@ -49,13 +50,14 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 {
 	const struct ckpt_stats *s = &r->stats;
 
-	return json_pack("{s:b,s:s,s:o,s:i,s:o,s:b,s:I,s:I,s:I,"
+	return json_pack("{s:b,s:s,s:o,s:i,s:o,s:b,s:b,s:I,s:I,s:I,"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
 			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:s,s:i,s:I},s:{s:i,s:i,s:I,s:I},s:I,"
 			 "s:{s:b,s:o},s:{s:I,s:I,s:I},s:I,s:{s:i,s:I,s:i,s:I}}",
 			 "ok", 1, "ref", r->ref, "path", report_text(r->path), "pid", (int)o->pid,
 			 "comm", report_text(r->info.comm), "killed", o->kill,
+			 "encrypted", image_info_is_encrypted(&r->info),
 			 "size", I(r->info.file_size), "stream_ns", I(r->stream_ns),
 			 "total_ns", I(r->total_ns),
 			 "pause", "total_ns", I(s->out_pause_ns), "freeze_ns", I(s->out_freeze_ns),
@@ -145,7 +147,8 @@ static void human(const struct ctl *ctl, json_t *o)
 		       (unsigned int)out_get(contents, "files"), out_size(out_get(contents, "bytes"), a),
 		       (unsigned int)out_get(contents, "stored"),
 		       out_size(out_get(contents, "stored_bytes"), b));
-	printf("  image   %s, %s, %s\n", out_size(out_get(o, "size"), a),
+	printf("  image   %s, %s%s, %s\n", out_size(out_get(o, "size"), a),
+	       json_is_true(json_object_get(o, "encrypted")) ? "encrypted, " : "",
 	       out_get(o, "readback_ns") ? "read back from the disk" : "not read back",
 	       out_get_text(o, "path"));
 	if (ctl->verbose)
@@ -252,7 +255,7 @@ static bool choose(const char *text, const char * const *words, int64_t *ret)
 }
 
 /* Fill in @o from the command line; an exit code or CTL_GO_ON. */
-static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
+static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o, struct recipients *to)
 {
 	const char *arg;
 	int64_t n;
@@ -329,6 +332,11 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
 		case OPT_NO_READBACK:
 			o->no_readback = true;
 			break;
+		case OPT_ENCRYPT:
+			if (recipients_parse(to, arg, &ctl->err))
+				return ctl_fail(ctl, NULL);
+			o->encrypt_to = to;
+			break;
 		case OPT_TREE:
 			ckpt_err_set(&ctl->err, EOPNOTSUPP,
 				     "--tree: snapshots of process trees are not supported yet");
@@ -347,9 +355,13 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o)
 static int run(struct ctl *ctl, int argc, char **argv)
 {
 	struct snap_opts o = { 0 };
-	int code = parse(ctl, argc, argv, &o);
+	struct recipients to = { 0 };
+	int code = parse(ctl, argc, argv, &o, &to);
 
-	return code == CTL_GO_ON ? take(ctl, &o) : code;
+	if (code == CTL_GO_ON)
+		code = take(ctl, &o);
+	recipients_free(&to);
+	return code;
 }
 
 const struct verb verb_snap = {

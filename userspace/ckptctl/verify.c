@@ -18,6 +18,7 @@ enum { OPT_ALL = CTL_LONG };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_ALL, "all", NULL, "all images of the store" },
+	CTL_OPT_IDENTITY,
 	{ }
 };
 
@@ -61,35 +62,43 @@ static int verify_state(struct image *image, struct ckpt_err *err)
 	return ret;
 }
 
-/* @whole: the content of what it is built on too. */
-static int verify_chain(struct catalogue *catalogue, struct chain *chain, bool whole, json_t *damages,
+struct all {
+	struct ctl	*ctl;
+	struct store	*store;
+	struct catalogue *catalogue;
+	bool		whole;		/* the content of what they are built on too */
+	json_t		*images;
+	int		first;		/* error of the first bad one */
+};
+
+static int verify_chain(struct all *a, struct chain *chain, bool locked, json_t *damages,
 			struct ckpt_err *err, uint64_t *data_pages)
 {
 	int ret = 0;
 
 	*data_pages = 0;
-	for (size_t i = 0; !ret && i < (whole ? chain_length(chain) : 1); i++) {
+	for (size_t i = 0; !ret && i < (a->whole ? chain_length(chain) : 1); i++) {
 		struct image_pages_stats stats = { 0 };
 
-		ret = catalogue_verify(catalogue, chain, i, note_damage, damages, err, &stats);
+		ret = catalogue_verify(a->catalogue, chain, i, note_damage, damages, err, &stats);
 		*data_pages += stats.data_pages;
 	}
 	/* and that it comes together: each has what the next one takes for granted */
 	if (!ret)
 		ret = chain_load(chain, image_get_info(chain_image(chain))->pid, err);
-	if (!ret)
+	if (!ret && !locked)
 		ret = contents_check(chain, image_get_info(chain_image(chain))->pid, err);
-	return ret ? ret : verify_state(chain_image(chain), err);
+	return ret || locked ? ret : verify_state(chain_image(chain), err);
 }
 
-struct all {
-	struct ctl	*ctl;
-	struct store	*store;
-	struct catalogue *catalogue;
-	bool		whole;
-	json_t		*images;
-	int		first;		/* error of the first bad one */
-};
+/* Whoever names no key has none: checksums can be looked at without. */
+static int unlock(struct ctl *ctl, struct chain *chain, struct ckpt_err *err, bool *ret_locked)
+{
+	int ret = chain_is_encrypted(chain) ? ctl_keyring(ctl, err) : 0;
+
+	*ret_locked = !ret && chain_is_encrypted(chain) && !ctl->keyring;
+	return ret || *ret_locked ? ret : ctl_unlock(ctl, chain, err);
+}
 
 static int verify_ref(struct all *a, const char *text)
 {
@@ -97,18 +106,22 @@ static int verify_ref(struct all *a, const char *text)
 	json_t *damages = json_array(), *o;
 	struct chain *chain = NULL;
 	uint64_t data_pages = 0;
+	bool locked = false;
 	size_t length = 0;
 	int ret;
 
 	ret = chain_open(a->store, text, false, &err, &chain);
 	if (!ret) {
 		length = chain_length(chain);
-		ret = verify_chain(a->catalogue, chain, a->whole, damages, &err, &data_pages);
+		ret = unlock(a->ctl, chain, &err, &locked);
 	}
-	o = json_pack("{s:o,s:b,s:o,s:i,s:o,s:I,s:I}", "ref",
+	if (!ret)
+		ret = verify_chain(a, chain, locked, damages, &err, &data_pages);
+	o = json_pack("{s:o,s:b,s:o,s:i,s:o,s:I,s:I,s:b,s:b}", "ref",
 		      report_text(chain ? chain_ref(chain)->label : text), "ok", !ret, "error",
 		      report_text(ret ? err.text : ""), "errno", err.code, "damages", damages,
-		      "data_pages", I(data_pages), "generations", I(length));
+		      "data_pages", I(data_pages), "generations", I(length),
+		      "encrypted", chain && chain_is_encrypted(chain), "locked", locked);
 	chain_close(chain);
 	if (err.code && !a->first)
 		a->first = err.code;
@@ -138,7 +151,9 @@ static void human(const struct ctl *ctl, json_t *report)
 
 	json_array_foreach(json_object_get(report, "images"), i, o) {
 		if (json_is_true(json_object_get(o, "ok"))) {
-			printf("%sok%s       %s\n", out_green(), out_plain(), out_get_text(o, "ref"));
+			printf("%sok%s       %s%s\n", out_green(), out_plain(), out_get_text(o, "ref"),
+			       json_is_true(json_object_get(o, "locked")) ?
+			       "  (encrypted: content not authenticated without the key)" : "");
 			continue;
 		}
 		/* the error begins with the reference */

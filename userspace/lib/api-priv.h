@@ -7,10 +7,12 @@
 
 #include "err.h"
 #include "chain.h"
+#include "keyring.h"
 #include "store.h"
 
 struct ckpt_store {
 	struct store	*store;
+	struct keyring	*keyring;	/* NULL: none was given */
 };
 
 /* NULL, which is fine when a reference is a path, for NULL. */
@@ -18,5 +20,18 @@ static inline struct store *api_store(struct ckpt_store *store)
 {
 	return store ? store->store : NULL;
 }
+
+/* Those of $CKPT_IDENTITY if @store was given none. */
+int api_identities(struct ckpt_store *store, struct ckpt_err *err);
+
+/*
+ * Unlock with the keys @store was given (@store may be NULL), else with those of $CKPT_IDENTITY; -ENOKEY
+ * when none fits.
+ */
+int api_unlock(struct ckpt_store *store, struct chain *chain, struct ckpt_err *err);
+
+/* The same; with no keys at all it stays locked, which is no error. */
+int api_unlock_if_can(struct ckpt_store *store, struct chain *chain, struct ckpt_err *err);
+int api_unlock_image(struct ckpt_store *store, struct image *image, struct ckpt_err *err);
 
 #endif

@@ -60,8 +60,10 @@ static int restore(struct ckpt_store *store, const struct ckpt_restore_request *
 	if (!ret) {
 		o.opts.chain = chain;
 		o.opts.store = api_store(store);
-		ret = ret_pid ? ckpt_restore_run(&o.opts, err, ret_pid) :
-			ckpt_restore_foreground(&o.opts, err, ret_status);
+		ret = api_unlock(store, chain, err);
+		if (!ret)
+			ret = ret_pid ? ckpt_restore_run(&o.opts, err, ret_pid) :
+				ckpt_restore_foreground(&o.opts, err, ret_status);
 		chain_close(chain);
 	}
 	free_options(&o);

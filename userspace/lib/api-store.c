@@ -34,8 +34,10 @@ struct ckpt_outcome {
 int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	      struct ckpt_outcome **ret_outcome)
 {
+	struct recipients to = { 0 };
 	struct ckpt_outcome *out;
 	struct snap_opts o = { 0 };
+	int ret = 0;
 
 	*ret_outcome = NULL;
 	if (request->size != sizeof(*request) ||
@@ -75,8 +77,14 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	o.bwlimit = request->bwlimit;
 	o.progress = request->progress;
 	o.progress_arg = request->arg;
+	for (size_t i = 0; !ret && i < request->nr_encrypt_to; i++)
+		ret = recipients_parse(&to, request->encrypt_to[i], err);
+	o.encrypt_to = request->nr_encrypt_to ? &to : NULL;
 	*ret_outcome = out;
-	return snap_run(&o, err, &out->result);
+	if (!ret)
+		ret = snap_run(&o, err, &out->result);
+	recipients_free(&to);
+	return ret;
 }
 
 void ckpt_outcome_free(struct ckpt_outcome *outcome)
@@ -162,8 +170,10 @@ int ckpt_store_open(const char *path, struct ckpt_err *err, struct ckpt_store **
 
 void ckpt_store_close(struct ckpt_store *store)
 {
-	if (store)
+	if (store) {
 		store_close(store->store);
+		keyring_free(store->keyring);
+	}
 	free(store);
 }
 
@@ -209,7 +219,9 @@ int ckpt_store_show(struct ckpt_store *store, const char *ref, struct ckpt_err *
 		return ret;
 	ret = image_open(fd, found.label, err, &image);
 	if (!ret) {
-		ret = report_image(image, found.label, err, &report);
+		ret = api_unlock_image(store, image, err);
+		if (!ret)
+			ret = report_image(image, found.label, err, &report);
 		image_close(image);
 	}
 	close(fd);
@@ -231,13 +243,14 @@ int ckpt_store_verify(struct ckpt_store *store, const char *ref, struct ckpt_err
 
 	if (ret)
 		return ret;
-	catalogue = catalogue_open(api_store(store));
+	ret = api_unlock_if_can(store, chain, err);
+	catalogue = ret ? NULL : catalogue_open(api_store(store));
 	for (size_t i = 0; !ret && i < chain_length(chain); i++)
 		ret = catalogue_verify(catalogue, chain, i, NULL, NULL, err, NULL);
 	catalogue_close(catalogue);
 	if (!ret)
 		ret = chain_load(chain, image_get_info(chain_image(chain))->pid, err);
-	if (!ret)
+	if (!ret && !image_is_locked(chain_image(chain)))
 		ret = contents_check(chain, image_get_info(chain_image(chain))->pid, err);
 	chain_close(chain);
 	return ret;
@@ -246,8 +259,9 @@ int ckpt_store_verify(struct ckpt_store *store, const char *ref, struct ckpt_err
 int ckpt_store_compact(struct ckpt_store *store, const char *ref, struct ckpt_err *err)
 {
 	struct compact_result result;
+	int ret = store ? api_identities(store, err) : 0;
 
-	return compact_run(api_store(store), ref, 0, NULL, NULL, err, &result);
+	return ret ? ret : compact_run(api_store(store), ref, 0, NULL, NULL, err, &result);
 }
 
 int ckpt_store_remove(struct ckpt_store *store, const char *ref, struct ckpt_err *err,

@@ -200,6 +200,8 @@ enum ckpt_files {
  * @arg: for @progress
  * @hooks_timeout_ms: the program's hook before the snapshot may take; 0: 10000
  * @reserved: zero
+ * @encrypt_to: @nr_encrypt_to public keys, or files with such, to encrypt the image to; none: it is not
+ *	encrypted, which is refused (-ENOKEY) of a job whose newest generation is, unless CKPT_TAKE_FULL
  */
 struct ckpt_take_request {
 	size_t		size;
@@ -217,6 +219,8 @@ struct ckpt_take_request {
 	void		*arg;
 	uint32_t	hooks_timeout_ms;
 	uint32_t	reserved;
+	const char *const *encrypt_to;
+	size_t		nr_encrypt_to;
 };
 
 /**
@@ -274,6 +278,23 @@ struct ckpt_store;
 int ckpt_store_open(const char *path, struct ckpt_err *err, struct ckpt_store **ret_store);
 void ckpt_store_close(struct ckpt_store *store);
 
+/* Bytes for a public key as text, "ckpt-public-1:...", and its NUL. */
+#define CKPT_KEY_TEXT	64
+
+/*
+ * Make a pair of keys: the secret one goes into the new file @path, mode 0600, the public one to
+ * @ret_public (CKPT_KEY_TEXT bytes).  -EEXIST: there is such a file.
+ */
+int ckpt_keygen(const char *path, struct ckpt_err *err, char *ret_public);
+
+/*
+ * Use the secret keys of file @path too for encrypted images of @store.  Where none was given those of
+ * the file $CKPT_IDENTITY are used.  What needs a key and has none fails with -ENOKEY.  -EACCES: the
+ * file is not the caller's alone.  The keys are not in a child of the caller, which must not close
+ * @store.
+ */
+int ckpt_store_identity(struct ckpt_store *store, const char *path, struct ckpt_err *err);
+
 /**
  * struct ckpt_generation - an image in a store
  * @name: of the job
@@ -305,14 +326,16 @@ int ckpt_store_list(struct ckpt_store *store, const char *name, ckpt_generation_
 
 /*
  * Facts of one image as JSON text, to be freed: header, figures, files.  @ref: JOB (the newest
- * generation), JOB@GENERATION, or a path, for which @store may be NULL.
+ * generation), JOB@GENERATION, or a path, for which @store may be NULL.  Of an encrypted image for which
+ * there is no key: the header.
  */
 int ckpt_store_show(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
 		    char **ret_json);
 
 /*
  * Read an image, and all it is built on, whole.  -EBADMSG: damaged, with the first damage in @err;
- * -ENOENT, -ESTALE: what it is built on is missing, or another image lies in its place.
+ * -ENOENT, -ESTALE: what it is built on is missing, or another image lies in its place.  Of encrypted
+ * images for which there is no key at all: the checksums alone, which find damage and no forgery.
  */
 int ckpt_store_verify(struct ckpt_store *store, const char *ref, struct ckpt_err *err);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keyring.h"
 #include "meta.h"
 #include "report.h"
 #include "state.h"
@@ -119,9 +120,24 @@ static json_t *process_to_json(const struct ckpt_model *m)
 
 /* ------------------------------------------------------------------------ JSON of an image */
 
-static json_t *info_to_json(const struct image_info *i)
+static json_t *recipients_to_json(const struct image *image)
 {
-	return json_pack("{s:i,s:o,s:o,s:i,s:I,s:b,s:I,s:b,s:I,s:o,s:o,s:I,s:i}",
+	json_t *list = json_array();
+	char text[KEY_TEXT];
+
+	for (size_t i = 0; i < image_recipients(image); i++) {
+		key_public_text(image_recipient(image, i), text);
+		if (!append(&list, json_string(text)))
+			break;
+	}
+	return list;
+}
+
+static json_t *info_to_json(const struct image *image)
+{
+	const struct image_info *i = image_get_info(image);
+
+	return json_pack("{s:i,s:o,s:o,s:i,s:I,s:b,s:I,s:b,s:I,s:o,s:o,s:I,s:i,s:b,s:b,s:b,s:o}",
 			 "version", (int)i->version, "job", report_text(i->job),
 			 "comm", report_text(i->comm), "pid", (int)i->pid,
 			 "generation", I(i->generation), "delta", image_info_is_delta(i),
@@ -129,7 +145,10 @@ static json_t *info_to_json(const struct image_info *i)
 			 "compacted", !util_is_zero(i->replaced_digest, sizeof(i->replaced_digest)),
 			 "created_ns", I(i->created_ns), "hostname", report_text(i->hostname),
 			 "kernel", report_text(i->kernel), "size", I(i->file_size),
-			 "page_size", (int)i->page_size);
+			 "page_size", (int)i->page_size,
+			 "encrypted", image_info_is_encrypted(i), "locked", image_is_locked(image),
+			 "parent_encrypted", !util_is_zero(i->parent_key_id, sizeof(i->parent_key_id)),
+			 "recipients", recipients_to_json(image));
 }
 
 /* Section body as JSON; null when there is none, or none that is sound: damage is verify's to tell. */
@@ -212,17 +231,23 @@ int report_image(struct image *image, const char *label, struct ckpt_err *err, j
 {
 	const struct image_info *info = image_get_info(image);
 	json_t *process = NULL, *memory = NULL, *snapshot = NULL, *files = NULL;
-	int code = load_process(image, info->pid, err, &process);
+	bool locked = image_is_locked(image);
+	int code = load_memory(image, info->pid, err, &memory);
 
-	if (!code)
-		code = load_memory(image, info->pid, err, &memory);
-	if (!code)
+	if (locked) {
+		process = json_null();
+		snapshot = json_null();
+		files = json_null();
+	}
+	if (!code && !locked)
+		code = load_process(image, info->pid, err, &process);
+	if (!code && !locked)
 		code = load_json(image, 0, IMAGE_META_SNAP, err, &snapshot);
-	if (!code)
+	if (!code && !locked)
 		code = load_json(image, info->pid, IMAGE_META_FILES, err, &files);
 	if (!code) {
 		*ret = json_pack("{s:b,s:o,s:o,s:O,s:O,s:O,s:O}", "ok", 1, "ref",
-				 report_text(label), "image", info_to_json(info),
+				 report_text(label), "image", info_to_json(image),
 				 "process", process, "memory", memory, "snapshot", snapshot,
 				 "files", files);
 		code = *ret ? 0 : ckpt_err_sys(err, ENOMEM, "%s: report", label);

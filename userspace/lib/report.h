@@ -18,7 +18,8 @@ int report_model(struct image *image, uint32_t pid, struct ckpt_err *err,
 
 /*
  * One object: "ref" (the label), "image" (header), "process" (threads, fds, mappings), "memory",
- * "snapshot" (IMAGE_META_SNAP) and "files" (IMAGE_META_FILES); the last three null when absent.
+ * "snapshot" (IMAGE_META_SNAP) and "files" (IMAGE_META_FILES); the last three null when absent,
+ * and "process" too while the image is locked.
  */
 int report_image(struct image *image, const char *label, struct ckpt_err *err, json_t **ret);
 

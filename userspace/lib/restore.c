@@ -93,6 +93,13 @@ static int set_process(struct restore *rs)
 			   REMOTE_ARGS(PR_SET_CHILD_SUBREAPER, 1), NULL);
 }
 
+/* All is read.  The key is not to be in memory while the program runs. */
+static int forget_keys(struct restore *rs)
+{
+	chain_lock(rs->opts->chain);
+	return 0;
+}
+
 /*
  * The point of no return is the first thread that goes: a signal that waited
  * for the program may end it at once, and with it the threads we still hold.
@@ -147,6 +154,7 @@ static int rebuild(struct restore *rs)
 		restore_rseq_finish,
 		restore_hooks,
 		restore_tell_left_out,
+		forget_keys,
 		restore_files_commit,	/* cannot be undone */
 		release,
 	};

@@ -69,6 +69,34 @@ struct chain *snap_parent_open(struct store *store, const char *job, uint64_t ge
 	return NULL;
 }
 
+/* The last one counts: they are told of in rising order. */
+static int note_encrypted(const struct store_entry *e, void *arg)
+{
+	if (e->info)
+		*(uint64_t *)arg = image_info_is_encrypted(e->info) ? e->generation : 0;
+	return 0;
+}
+
+/*
+ * Whoever once said that a job is to be encrypted may have left that out by mistake; its memory in the
+ * clear is not to be made up for.
+ */
+int snap_parent_plain(struct store *store, const char *job, struct ckpt_err *err)
+{
+	struct ckpt_err why = CKPT_ERR_INIT;
+	uint64_t encrypted = 0;
+	int ret = store_list(store, job, note_encrypted, &encrypted, &why);
+
+	if (ret && ret != -ENOENT)
+		return ckpt_err_set(err, ret, "%s", why.text);
+	if (!encrypted)
+		return 0;
+	ckpt_err_set(err, ENOKEY, "%s@%llu: is encrypted, and what would be built on it or follow it is not",
+		     job, (unsigned long long)encrypted);
+	ckpt_err_hint(err, "say whom to encrypt to (--encrypt-to), or take a full one in the clear (--full)");
+	return -ENOKEY;
+}
+
 const char *snap_why_full(uint32_t full)
 {
 	switch (full) {

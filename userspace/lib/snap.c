@@ -119,6 +119,13 @@ static int no_delta(struct snap *s)
 
 static int find_parent(struct snap *s)
 {
+	int ret;
+
+	if (s->opts->mode != SNAP_FULL && !s->opts->encrypt_to) {
+		ret = snap_parent_plain(s->store, s->job, s->err);
+		if (ret)
+			return ret;
+	}
 	if (s->opts->mode == SNAP_FULL)
 		snprintf(s->r->why_full, sizeof(s->r->why_full), "a full one was asked for");
 	else
@@ -534,6 +541,7 @@ static int write_image(struct snap *s)
 		.generation = store_writer_generation(s->store_writer),
 		.pid = s->model->proc.pid, .comm = s->model->threads[0].rec.comm,
 		.page_size = s->model->system.page_size, .level = s->opts->level,
+		.to = s->opts->encrypt_to,
 	};
 	uint64_t begin = util_clock_ns(CLOCK_MONOTONIC);
 	int ret;

@@ -16,6 +16,7 @@
 #include "image.h"
 #include "judge.h"
 #include "hooks.h"
+#include "keyring.h"
 #include "meta.h"
 #include "omit.h"
 #include "store.h"
@@ -71,6 +72,8 @@ enum snap_keep {
  * @no_hooks: do not ask the program's hooks (ckpt_hooks_start())
  * @hooks_timeout_ms: of their call before the snapshot; 0: SNAP_HOOKS_TIMEOUT
  * @self_contained: put the content of mapped files that must not change into the image
+ * @encrypt_to: encrypt the image to these; NULL: do not, which is refused when the newest generation is
+ *	encrypted, unless @mode is SNAP_FULL
  * @no_readback: believe the device when it says that it has the image
  * @low_priority: lower the caller's own processor and disk priority after the thaw, for good
  * @timeout_ms: of the freeze; 0: the module's default
@@ -96,6 +99,7 @@ struct snap_opts {
 	bool		no_hooks;
 	uint32_t	hooks_timeout_ms;
 	bool		self_contained;
+	const struct recipients *encrypt_to;
 	bool		no_readback;
 	bool		low_priority;
 	uint32_t	timeout_ms;
@@ -186,6 +190,9 @@ void snap_result_free(struct snap_result *r);
  */
 struct chain *snap_parent_open(struct store *store, const char *job, uint64_t generation, pid_t pid,
 			       char *ret_why);
+
+/* -ENOKEY: the newest generation of @job that can be read is encrypted. */
+int snap_parent_plain(struct store *store, const char *job, struct ckpt_err *err);
 
 /* Why the module gave all memory, enum ckpt_full in words. */
 const char *snap_why_full(uint32_t full);
