@@ -3,6 +3,7 @@
 devices come from devtmpfs.
 """
 import os
+import re
 import subprocess
 
 import ckpttest as ct
@@ -49,6 +50,24 @@ class Mapped:
 
     def linear(self):
         return "linear %s 0" % self.loops[0]
+
+    def loses(self, path):
+        """The places of that file can be written to no more; all others can."""
+        bad = []
+        for line in call("filefrag", "-b512", "-v", path).splitlines():
+            found = re.match(r"\s*\d+:\s*\d+\.\.\s*\d+:\s*(\d+)\.\.\s*(\d+):", line)
+            if found:
+                bad.append((int(found.group(1)), int(found.group(2)) + 1))
+        if not bad:
+            raise ct.Failed("%s is nowhere" % path)
+        at, plan = 0, ""
+        for begin, end in sorted(bad) + [(self.sectors, self.sectors)]:
+            if begin > at:
+                plan += "%d %d linear %s %d\n" % (at, begin - at, self.loops[0], at)
+            if end > begin:
+                plan += "%d %d error\n" % (begin, end - begin)
+            at = end
+        self.becomes(plan, "--nolockfs")
 
     def mount(self, at, *options):
         if not os.path.isdir(at):

@@ -6,7 +6,6 @@ program runs on. The disk is a device mapper's; where the file lies becomes erro
 """
 import contextlib
 import os
-import re
 import signal
 import sys
 
@@ -25,24 +24,6 @@ class Disk(disks.Mapped):
         # no journal: its end would be told by writes too, and make the file system read-only
         disks.call("mkfs.ext4", "-q", "-O", "^has_journal", self.device)
         self.mount(os.path.join(where, "mnt"), "-o", "errors=continue")
-
-    def loses(self, path):
-        """The places of that file can be written to no more; all others can."""
-        bad = []
-        for line in disks.call("filefrag", "-b512", "-v", path).splitlines():
-            found = re.match(r"\s*\d+:\s*\d+\.\.\s*\d+:\s*(\d+)\.\.\s*(\d+):", line)
-            if found:
-                bad.append((int(found.group(1)), int(found.group(2)) + 1))
-        if not bad:
-            raise ct.Failed("%s is nowhere" % path)
-        at, plan = 0, ""
-        for begin, end in sorted(bad) + [(self.sectors, self.sectors)]:
-            if begin > at:
-                plan += "%d %d linear %s %d\n" % (at, begin - at, self.loops[0], at)
-            if end > begin:
-                plan += "%d %d error\n" % (begin, end - begin)
-            at = end
-        self.becomes(plan, "--nolockfs")
 
 
 @contextlib.contextmanager

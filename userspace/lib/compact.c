@@ -237,7 +237,7 @@ static int write_image(struct compact *c, struct store *store, int level)
 	const struct image_info *info = image_get_info(chain_image(c->chain));
 	struct image_params params = {
 		.sealed_as = image_info_is_encrypted(info) ? chain_image(c->chain) : NULL,
-		.label = store_writer_label(c->store_writer), .job = info->job,
+		.label = store_writer_path(c->store_writer), .job = info->job,
 		.generation = info->generation, .replaces = info, .pid = info->pid,
 		.comm = info->comm, .page_size = info->page_size, .level = level,
 	};

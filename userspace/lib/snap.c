@@ -514,7 +514,7 @@ static int read_back(struct snap *s)
 	if (ret || s->opts->no_readback)
 		return ret;
 	ret = image_read_back(store_writer_fd(s->store_writer),
-			      store_writer_label(s->store_writer), &s->r->info, s->err);
+			      store_writer_path(s->store_writer), &s->r->info, s->err);
 	s->r->readback_ns = util_clock_ns(CLOCK_MONOTONIC) - begin;
 	return ret;
 }
@@ -536,7 +536,7 @@ static void begin_dedup(struct snap *s)
 static int write_image(struct snap *s)
 {
 	struct image_params params = {
-		.label = store_writer_label(s->store_writer), .job = s->job,
+		.label = store_writer_path(s->store_writer), .job = s->job,
 		.parent = s->parent ? image_get_info(chain_image(s->parent)) : NULL,
 		.generation = store_writer_generation(s->store_writer),
 		.pid = s->model->proc.pid, .comm = s->model->threads[0].rec.comm,

@@ -195,6 +195,8 @@ const char *util_write_remedy(int code)
 		return "use a store you may write to (--store DIR or CKPT_STORE)";
 	case EFBIG:
 		return "raise the file size limit (ulimit -f) or use another file system";
+	case EIO:
+		return "see to the disk of the store, or use another store (--store DIR or CKPT_STORE)";
 	default:
 		return NULL;
 	}
