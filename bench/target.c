@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * target FIFO MIB 4k|thp [N] - a program to be measured: memory of a known size, never at rest
+ * target FIFO MIB 4k|thp [N [half]] - a program to be measured: memory of a known size, never at rest
  *
  * Touches MIB MiB, then reads the clock over and over and remembers the longest time between two
- * readings: what stopped it, and for how long, as the program itself sees it. Answers signals, each
+ * readings: what stopped it, and for how long, as the program itself sees it.  With "half", half of each
+ * page is what does not compress; else nearly all is zeros.  Answers signals, each
  * with a line in FIFO, which is open only meanwhile (an open pipe would be part of a snapshot):
  *
  *   SIGUSR1  forks; "fork N": nanoseconds until fork() returned here
@@ -53,6 +54,13 @@ static void write_all(char *p, size_t len)
 	for (size_t at = 0; at < len; at += PAGE)
 		*(volatile uint64_t *)(p + at) = mix64(at + round);
 	round++;
+}
+
+static void fill_half(char *p, size_t len)
+{
+	for (size_t at = 0; at < len; at += PAGE)
+		for (size_t i = PAGE / 2; i < PAGE; i += 8)
+			*(uint64_t *)(p + at + i) = mix64(at + i);
 }
 
 static uint64_t time_fork(void)
@@ -119,7 +127,7 @@ int main(int argc, char **argv)
 	char *p;
 
 	if (argc < 4)
-		die("usage: target FIFO MIB 4k|thp [N]");
+		die("usage: target FIFO MIB 4k|thp [N [half]]");
 	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		die("mmap: %s", strerror(errno));
@@ -130,6 +138,8 @@ int main(int argc, char **argv)
 	listen_to(SIGWINCH);
 	listen_to(SIGTERM);
 	write_all(p, len);
+	if (argc > 5 && !strcmp(argv[5], "half"))
+		fill_half(p, len);
 	last = answer(argv[1], "ready");
 
 	for (;;) {
