@@ -5,7 +5,9 @@
 #include "compact.h"
 #include "dedup-index.h"
 #include "dedups.h"
+#include "sealed.h"
 #include "store-priv.h"
+#include "tar.h"
 
 #define PAGES	600		/* of a small one: three frames */
 
@@ -277,6 +279,71 @@ static void a_fold_goes_on_sharing(void)
 	store_close(s);
 }
 
+static void an_archive_of_what_shares_is_refused(void)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct tar_export_opts o = { .ref = "one", .label = "archive" };
+	struct tar_result result;
+	struct store *s;
+
+	enter_scratch();
+	s = open_store();
+	put_rank(s, &zero);
+	put_rank(s, &one);
+	o.fd = open("archive", O_CREAT | O_WRONLY, 0600);
+	REQUIRE(o.fd >= 0);
+	REQUIRE_EQ(tar_export(s, &o, &err, &result), -EOPNOTSUPP);
+	REQUIRE(strstr(err.text, "one@1") && strstr(err.text, "zero@1"));
+	ckpt_err_clear(&err);
+	tar_result_free(&result);
+	o.ref = "zero";
+	REQUIRE_OK(tar_export(s, &o, &err, &result), err);
+	tar_result_free(&result);
+	close(o.fd);
+	store_close(s);
+}
+
+static void what_is_encrypted_is_no_source_and_has_none(void)
+{
+	struct dedup_params dp = { .job = "sealed", .generation = 1, .page_size = PAGE };
+	struct image_params params = { .job = "sealed", .generation = 1, .page_size = PAGE };
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct recipients to;
+	struct image_writer *iw;
+	struct store_writer *w;
+	unsigned char page[PAGE];
+	struct dedup *d;
+	struct store *s;
+
+	enter_scratch();
+	s = open_store();
+	to = both();
+	params.to = &to;
+	REQUIRE_OK(dedup_open(s, &dp, &err, &d), err);
+	params.share = dedup_share(d);
+	REQUIRE_OK(store_writer_open(s, "sealed", &err, &w), err);
+	REQUIRE_EQ(image_writer_open(store_writer_fd(w), &params, &err, &iw), -EINVAL);
+	REQUIRE(strstr(err.text, "shares no pages"));
+	ckpt_err_clear(&err);
+	params.share = NULL;
+	REQUIRE_OK(image_writer_open(store_writer_fd(w), &params, &err, &iw), err);
+	dedup_begin(d, image_writer_id(iw));
+	REQUIRE_OK(image_writer_begin_pages(iw, 1, &err), err);
+	for (size_t i = 0; i < PAGES; i++) {
+		rank_page(&zero, i, page);
+		REQUIRE_OK(image_writer_data(iw, i * PAGE, 1, page, &err), err);
+	}
+	REQUIRE_OK(image_writer_end_pages(iw, &err, NULL), err);
+	REQUIRE_OK(image_writer_finish(iw, &err, NULL), err);
+	REQUIRE_OK(store_writer_commit(w, &err), err);
+	image_writer_close(iw);
+	store_writer_close(w);
+	dedup_close(d);
+	REQUIRE_EQ(put_rank(s, &zero).shared_pages, 0);
+	recipients_free(&to);
+	store_close(s);
+}
+
 /* Who writes an image holds what it has found, from then until the image is there. */
 static void a_source_in_use_is_not_removed(void)
 {
@@ -334,6 +401,8 @@ static const struct tap_test tests[] = {
 	{ "a_missing_or_damaged_source_is_named", a_missing_or_damaged_source_is_named },
 	{ "a_path_finds_what_it_shares", a_path_finds_what_it_shares },
 	{ "a_fold_goes_on_sharing", a_fold_goes_on_sharing },
+	{ "an_archive_of_what_shares_is_refused", an_archive_of_what_shares_is_refused },
+	{ "what_is_encrypted_is_no_source_and_has_none", what_is_encrypted_is_no_source_and_has_none },
 	{ "a_source_in_use_is_not_removed", a_source_in_use_is_not_removed },
 	{ "nothing_is_swept_while_a_generation_cannot_be_read",
 	  nothing_is_swept_while_a_generation_cannot_be_read },

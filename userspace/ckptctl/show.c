@@ -138,6 +138,21 @@ static void human_keys(json_t *image)
 		printf("           %swhat it is built on is not encrypted%s\n", out_yellow(), out_plain());
 }
 
+static void human_shared(json_t *o)
+{
+	json_t *image = json_object_get(o, "image"), *with = json_object_get(image, "shares_with"), *source;
+	uint64_t bytes = out_get(json_object_get(o, "memory"), "shared_pages") * out_get(image, "page_size");
+	char size[OUT_SMALL];
+	size_t i;
+
+	if (!json_array_size(with))
+		return;
+	printf("  shares   %s of memory with", out_size(bytes, size));
+	json_array_foreach(with, i, source)
+		printf("%s %s@%" PRIu64, i ? "," : "", out_get_text(source, "job"), out_get(source, "generation"));
+	printf("\n");
+}
+
 static void human(const struct ctl *ctl, json_t *o)
 {
 	json_t *image = json_object_get(o, "image"), *process = json_object_get(o, "process");
@@ -154,6 +169,7 @@ static void human(const struct ctl *ctl, json_t *o)
 	       json_is_true(json_object_get(image, "delta")) ? "delta" : "full",
 	       json_is_true(json_object_get(image, "encrypted")) ? ", encrypted" : "");
 	human_keys(image);
+	human_shared(o);
 	if (out_get(pause, "total_ns"))
 		printf("  pause    %s\n", out_time(out_get(pause, "total_ns"), b));
 	if (!json_is_true(json_object_get(image, "locked")))

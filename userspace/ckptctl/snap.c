@@ -343,6 +343,8 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o, st
 			return ctl_fail(ctl, NULL);
 		}
 	}
+	if (o->dedup && o->encrypt_to)
+		return ctl_usage(ctl, "--dedup shares pages, --encrypt-to hides them: one of both");
 	if (argc - optind != 1)
 		return ctl_usage(ctl, argc == optind ? "the process is missing" :
 				 "one process at a time");

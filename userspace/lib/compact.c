@@ -210,7 +210,10 @@ static int copy_section(struct compact *c, uint32_t i)
 	}
 }
 
-/* What shares pages with other jobs goes on doing so; with its own it would hold what it replaces. */
+/*
+ * What shares pages with other jobs goes on doing so, unless it is encrypted by now; with its own it would
+ * hold what it replaces.
+ */
 static int begin_dedup(struct compact *c, struct store *store)
 {
 	const struct image_info *info = image_get_info(chain_image(c->chain));
@@ -219,6 +222,8 @@ static int begin_dedup(struct compact *c, struct store *store)
 		.page_size = info->page_size, .others = true,
 	};
 
+	if (image_info_is_encrypted(info))
+		return 0;
 	for (size_t i = 0; i < chain_length(c->chain); i++)
 		if (image_info_is_shared(image_get_info(chain_member(c->chain, i))))
 			return dedup_open(store, &params, c->err, &c->dedup);

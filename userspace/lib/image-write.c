@@ -316,6 +316,8 @@ static int check_params(struct image_writer *w, const struct image_params *p, st
 
 	if (!p->generation || !p->job || (p->parent && p->replaces))
 		return ckpt_err_set(err, EINVAL, "%s: no job name or generation, or a parent for what replaces one", w->label);
+	if (p->share && (p->to || p->sealed_as))
+		return ckpt_err_set(err, EINVAL, "%s: an encrypted image shares no pages", w->label);
 	if (w->page_size < IMAGE_PAGE_MIN || w->page_size > IMAGE_PAGE_MAX ||
 	    w->page_size & (w->page_size - 1))
 		return ckpt_err_set(err, EINVAL, "%s: page size %u", w->label, w->page_size);

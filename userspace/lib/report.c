@@ -133,11 +133,27 @@ static json_t *recipients_to_json(const struct image *image)
 	return list;
 }
 
+/* Which generations it has pages in. */
+static json_t *sources_to_json(const struct image *image)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < image_nr_sources(image); i++) {
+		struct image_source s;
+
+		image_get_source(image, i, &s);
+		if (!append(&list, json_pack("{s:o,s:I}", "job", report_text(s.job), "generation",
+					     I(s.generation))))
+			break;
+	}
+	return list;
+}
+
 static json_t *info_to_json(const struct image *image)
 {
 	const struct image_info *i = image_get_info(image);
 
-	return json_pack("{s:i,s:o,s:o,s:i,s:I,s:b,s:I,s:b,s:I,s:o,s:o,s:I,s:i,s:b,s:b,s:b,s:o}",
+	return json_pack("{s:i,s:o,s:o,s:i,s:I,s:b,s:I,s:b,s:I,s:o,s:o,s:I,s:i,s:b,s:b,s:b,s:o,s:o}",
 			 "version", (int)i->version, "job", report_text(i->job),
 			 "comm", report_text(i->comm), "pid", (int)i->pid,
 			 "generation", I(i->generation), "delta", image_info_is_delta(i),
@@ -148,7 +164,7 @@ static json_t *info_to_json(const struct image *image)
 			 "page_size", (int)i->page_size,
 			 "encrypted", image_info_is_encrypted(i), "locked", image_is_locked(image),
 			 "parent_encrypted", !util_is_zero(i->parent_key_id, sizeof(i->parent_key_id)),
-			 "recipients", recipients_to_json(image));
+			 "recipients", recipients_to_json(image), "shares_with", sources_to_json(image));
 }
 
 /* Section body as JSON; null when there is none, or none that is sound: damage is verify's to tell. */

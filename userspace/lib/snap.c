@@ -137,8 +137,12 @@ static int find_parent(struct snap *s)
 
 static int prepare(struct snap *s)
 {
-	int ret = target_open(s->opts->pid, s->err, &s->target);
+	int ret;
 
+	if (s->opts->dedup && s->opts->encrypt_to)
+		return ckpt_err_set(s->err, EINVAL, "process %d: pages of an encrypted image cannot be "
+				    "shared with others", s->opts->pid);
+	ret = target_open(s->opts->pid, s->err, &s->target);
 	if (ret)
 		return ret;
 	if (s->opts->kill && syscall(SYS_pidfd_send_signal, s->target.pidfd, 0, NULL, 0))

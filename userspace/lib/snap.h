@@ -67,7 +67,7 @@ enum snap_keep {
  * @barrier: when its files are synced
  * @keep: what becomes of files changed in place
  * @files_limit: bytes of them that may be copied while the process stands still; 0: SNAP_FILES_LIMIT
- * @dedup: pages that other images of the store have are not written again
+ * @dedup: pages that other images of the store have are not written again; not with @encrypt_to
  * @keep_marked: save memory marked MADV_DONTDUMP as any other
  * @no_hooks: do not ask the program's hooks (ckpt_hooks_start())
  * @hooks_timeout_ms: of their call before the snapshot; 0: SNAP_HOOKS_TIMEOUT

@@ -112,6 +112,23 @@ static int open_job(struct exporter *x)
 	return ret;
 }
 
+/* An archive holds images alone, not what they share with those of other jobs. */
+static int check_alone(const struct exporter *x)
+{
+	for (size_t i = 0; i < count(x); i++) {
+		struct image_source s;
+
+		if (!image_nr_sources(image_at(x, i)))
+			continue;
+		image_get_source(image_at(x, i), 0, &s);
+		ckpt_err_set(x->err, EOPNOTSUPP, "%s: shares pages with %s@%llu, which an archive does not hold",
+			     image_label(image_at(x, i)), s.job, (unsigned long long)s.generation);
+		ckpt_err_hint(x->err, "take one without --dedup, --full, and export that");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
 static int choose(struct exporter *x)
 {
 	const char *ref = x->opts->ref;
@@ -284,6 +301,8 @@ static int run(struct exporter *x)
 {
 	int ret = choose(x);
 
+	if (!ret)
+		ret = check_alone(x);
 	if (!ret)
 		ret = check_all(x);
 	if (ret)
