@@ -100,7 +100,7 @@ def main(t):
         for n, _ in ranks[1:]:
             if ct.ckptctl("rm", "--all", "-o", store, "rank%d" % n).status:
                 raise ct.Failed("rm")
-        left = [name for name in os.listdir(store) if name not in (".audit", ".dedup")]
+        left = [name for name in os.listdir(store) if name not in (".audit", ".catalogue", ".dedup")]
         if left:
             raise ct.Failed("left: %r" % left)
 

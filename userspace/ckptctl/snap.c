@@ -254,6 +254,119 @@ static bool choose(const char *text, const char * const *words, int64_t *ret)
 	return false;
 }
 
+/* Options that are one of some words; an exit code or CTL_GO_ON. */
+static int set_word(struct ctl *ctl, struct snap_opts *o, int id, const char *arg)
+{
+	int64_t n;
+
+	switch (id) {
+	case OPT_BARRIER:
+		if (!choose(arg, snap_barriers, &n))
+			return ctl_usage(ctl, "'%s' is none of after, strict, none", arg);
+		o->barrier = n;
+		return CTL_GO_ON;
+	case OPT_FILES:
+		if (!choose(arg, keeps, &n))
+			return ctl_usage(ctl, "'%s' is none of auto, reflink, copy, truncate, none", arg);
+		o->keep = n;
+		return CTL_GO_ON;
+	default:		/* OPT_DONTDUMP */
+		if (!choose(arg, marked, &n))
+			return ctl_usage(ctl, "'%s' is none of omit, keep", arg);
+		o->keep_marked = n;
+		return CTL_GO_ON;
+	}
+}
+
+/* Options that are an amount. */
+static int set_amount(struct ctl *ctl, struct snap_opts *o, int id, const char *arg)
+{
+	int64_t n;
+
+	switch (id) {
+	case OPT_BWLIMIT:
+		if (ctl_bytes(arg, &o->bwlimit) && o->bwlimit >= STREAM_LIMIT_MIN)
+			return CTL_GO_ON;
+		return ctl_usage(ctl, "'%s' is no number of bytes from 64K on (as 50M or 1G)", arg);
+	case OPT_FILES_LIMIT:
+		if (ctl_bytes(arg, &o->files_limit))
+			return CTL_GO_ON;
+		return ctl_usage(ctl, "'%s' is no number of bytes (as 64M or 1G)", arg);
+	default:		/* OPT_TIMEOUT, OPT_HOOKS_TIMEOUT */
+		if (!ctl_number(arg, 1, UINT32_MAX, &n))
+			return ctl_usage(ctl, "'%s' is no time in milliseconds", arg);
+		*(id == OPT_TIMEOUT ? &o->timeout_ms : &o->hooks_timeout_ms) = n;
+		return CTL_GO_ON;
+	}
+}
+
+/* Options without an argument. */
+static int set_flag(struct ctl *ctl, struct snap_opts *o, int id)
+{
+	switch (id) {
+	case OPT_KILL:
+		o->kill = true;
+		break;
+	case OPT_FULL:
+		o->mode = SNAP_FULL;
+		break;
+	case OPT_DELTA:
+		o->mode = SNAP_DELTA;
+		break;
+	case OPT_UNTRACKED:
+		o->untracked = true;
+		break;
+	case OPT_DEDUP:
+		o->dedup = true;
+		break;
+	case OPT_NO_HOOKS:
+		o->no_hooks = true;
+		break;
+	case OPT_SELF:
+		o->self_contained = true;
+		break;
+	case OPT_NO_READBACK:
+		o->no_readback = true;
+		break;
+	case OPT_TREE:
+		ckpt_err_set(&ctl->err, EOPNOTSUPP,
+			     "--tree: snapshots of process trees are not supported yet");
+		return ctl_fail(ctl, NULL);
+	}
+	return CTL_GO_ON;
+}
+
+static int set_option(struct ctl *ctl, struct snap_opts *o, struct recipients *to, int id,
+		      const char *arg)
+{
+	switch (id) {
+	case 'n':
+		if (!store_name_valid(arg))
+			return ctl_usage(ctl, "'%s' cannot name a job (letters, digits, "
+					 "'.', '_', '-', at most %d)", arg, STORE_NAME_MAX);
+		o->name = arg;
+		return CTL_GO_ON;
+	case OPT_COMPRESS:
+		return ctl_compress(ctl, arg, &o->level) ? CTL_GO_ON : CTL_USAGE;
+	case OPT_ENCRYPT:
+		if (recipients_parse(to, arg, &ctl->err))
+			return ctl_fail(ctl, NULL);
+		o->encrypt_to = to;
+		return CTL_GO_ON;
+	case OPT_BARRIER:
+	case OPT_FILES:
+	case OPT_DONTDUMP:
+		return set_word(ctl, o, id, arg);
+	case OPT_BWLIMIT:
+	case OPT_FILES_LIMIT:
+	case OPT_TIMEOUT:
+	case OPT_HOOKS_TIMEOUT:
+		return set_amount(ctl, o, id, arg);
+	default:
+		return set_flag(ctl, o, id);
+	}
+}
+
 /* Fill in @o from the command line; an exit code or CTL_GO_ON. */
 static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o, struct recipients *to)
 {
@@ -262,86 +375,10 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o, st
 	int id;
 
 	while ((id = ctl_next(ctl, argc, argv, &arg))) {
-		switch (id) {
-		case OPT_KILL:
-			o->kill = true;
-			break;
-		case OPT_FULL:
-			o->mode = SNAP_FULL;
-			break;
-		case OPT_DELTA:
-			o->mode = SNAP_DELTA;
-			break;
-		case OPT_UNTRACKED:
-			o->untracked = true;
-			break;
-		case 'n':
-			if (!store_name_valid(arg))
-				return ctl_usage(ctl, "'%s' cannot name a job (letters, digits, "
-						 "'.', '_', '-', at most %d)", arg, STORE_NAME_MAX);
-			o->name = arg;
-			break;
-		case OPT_TIMEOUT:
-			if (!ctl_number(arg, 1, UINT32_MAX, &n))
-				return ctl_usage(ctl, "'%s' is no time in milliseconds", arg);
-			o->timeout_ms = n;
-			break;
-		case OPT_COMPRESS:
-			if (!ctl_compress(ctl, arg, &o->level))
-				return CTL_USAGE;
-			break;
-		case OPT_BWLIMIT:
-			if (!ctl_bytes(arg, &o->bwlimit) || o->bwlimit < STREAM_LIMIT_MIN)
-				return ctl_usage(ctl, "'%s' is no number of bytes from 64K on (as 50M or 1G)",
-						 arg);
-			break;
-		case OPT_BARRIER:
-			if (!choose(arg, snap_barriers, &n))
-				return ctl_usage(ctl, "'%s' is none of after, strict, none", arg);
-			o->barrier = n;
-			break;
-		case OPT_FILES:
-			if (!choose(arg, keeps, &n))
-				return ctl_usage(ctl, "'%s' is none of auto, reflink, copy, truncate, none",
-						 arg);
-			o->keep = n;
-			break;
-		case OPT_FILES_LIMIT:
-			if (!ctl_bytes(arg, &o->files_limit))
-				return ctl_usage(ctl, "'%s' is no number of bytes (as 64M or 1G)", arg);
-			break;
-		case OPT_DEDUP:
-			o->dedup = true;
-			break;
-		case OPT_DONTDUMP:
-			if (!choose(arg, marked, &n))
-				return ctl_usage(ctl, "'%s' is none of omit, keep", arg);
-			o->keep_marked = n;
-			break;
-		case OPT_HOOKS_TIMEOUT:
-			if (!ctl_number(arg, 1, UINT32_MAX, &n))
-				return ctl_usage(ctl, "'%s' is no time in milliseconds", arg);
-			o->hooks_timeout_ms = n;
-			break;
-		case OPT_NO_HOOKS:
-			o->no_hooks = true;
-			break;
-		case OPT_SELF:
-			o->self_contained = true;
-			break;
-		case OPT_NO_READBACK:
-			o->no_readback = true;
-			break;
-		case OPT_ENCRYPT:
-			if (recipients_parse(to, arg, &ctl->err))
-				return ctl_fail(ctl, NULL);
-			o->encrypt_to = to;
-			break;
-		case OPT_TREE:
-			ckpt_err_set(&ctl->err, EOPNOTSUPP,
-				     "--tree: snapshots of process trees are not supported yet");
-			return ctl_fail(ctl, NULL);
-		}
+		int code = set_option(ctl, o, to, id, arg);
+
+		if (code != CTL_GO_ON)
+			return code;
 	}
 	if (o->dedup && o->encrypt_to)
 		return ctl_usage(ctl, "--dedup shares pages, --encrypt-to hides them: one of both");
