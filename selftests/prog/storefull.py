@@ -219,7 +219,7 @@ def main(t):
         return
     target, large = Target(SMALL), Target(LARGE)
     full(t, target)
-    for kind in ["ext4"]:
+    for kind in ct.full(["ext4", "xfs"], ["ext4"]):
         if not ct.has_file_system(kind):
             t.skip("a_disk_that_fails_from_any_place_on_fails_the_snapshot_" + kind, "this kernel has no " + kind)
             continue
