@@ -26,7 +26,7 @@ DISK, LOG = 320 << 20, 1 << 30
 MAGIC = 0x6a736677736872                # drivers/md/dm-log-writes.c
 FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
 SNAPS = ct.full(60, 13)
-STEPS = "400000000"
+STEPS = ct.full("3000000000", "400000000")     # a line each hundredth, and one or two go by for a snapshot
 
 
 class Entry:
