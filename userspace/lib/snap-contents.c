@@ -296,7 +296,8 @@ static int load_parent(struct putter *p)
 	struct ckpt_err why = CKPT_ERR_INIT;
 	int ret;
 
-	if (!p->job->parent)
+	/* of an encrypted one nobody here can tell what it has: then all goes into this one */
+	if (!p->job->parent || image_is_locked(chain_image(p->job->parent)))
 		return 0;
 	ret = contents_list_files(chain_image(p->job->parent), (uint32_t)p->job->model->proc.pid, &why,
 				  &p->parent);
