@@ -153,6 +153,18 @@ static int open_temp(const struct store *s, char ret_name[STORE_FILE_MAX])
 	return fd < 0 ? -errno : fd;
 }
 
+/* The new file takes the place of the index, unless @ret tells of a failure: then it goes. */
+static int put_in_place(const struct dedup_index *x, const char *temp, int fd, int ret)
+{
+	if (!ret && renameat(x->store->fd, temp, x->store->fd, INDEX_NAME))
+		ret = -errno;
+	if (ret) {
+		unlinkat(x->store->fd, temp, 0);
+		close(fd);
+	}
+	return ret;
+}
+
 /* In its place, a file with twice the room; under its lock. */
 static int grow(struct dedup_index *x)
 {
@@ -168,13 +180,9 @@ static int grow(struct dedup_index *x)
 	h.buckets *= 2;
 	if (!ret)
 		ret = write_header(fd, &h);
-	if (!ret && renameat(x->store->fd, temp, x->store->fd, INDEX_NAME))
-		ret = -errno;
-	if (ret) {
-		unlinkat(x->store->fd, temp, 0);
-		close(fd);
+	ret = put_in_place(x, temp, fd, ret);
+	if (ret)
 		return ret;
-	}
 	close(x->fd);
 	x->fd = fd;
 	x->head = h;
@@ -340,13 +348,9 @@ static int make(struct dedup_index *x, uint32_t page_size)
 	ret = write_header(fd, &h);
 	if (!ret && (ftruncate(fd, bucket_at(h.buckets)) || flock(fd, LOCK_EX)))
 		ret = -errno;
-	if (!ret && renameat(x->store->fd, temp, x->store->fd, INDEX_NAME))
-		ret = -errno;
-	if (ret) {
-		unlinkat(x->store->fd, temp, 0);
-		close(fd);
+	ret = put_in_place(x, temp, fd, ret);
+	if (ret)
 		return ret;
-	}
 	x->fd = fd;
 	x->head = h;
 	fill(x);
