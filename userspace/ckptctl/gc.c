@@ -44,7 +44,7 @@ static void human(const struct ctl *ctl, json_t *o)
 
 static json_t *report(const struct retain_result *r)
 {
-	return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "ok", 1,
+	return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "ok", 1,
 			 "generations", (json_int_t)r->removed.generations,
 			 "temporaries", (json_int_t)r->removed.temporaries,
 			 "copies", (json_int_t)r->removed.copies,
