@@ -6,16 +6,7 @@ _ckptctl_refs() {
 	local i store=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		--barrier)
-		COMPREPLY=($(compgen -W "after strict none" -- "$cur"))
-		return ;;
-	--files)
-		COMPREPLY=($(compgen -W "auto reflink copy truncate none" -- "$cur"))
-		return ;;
-	--compress)
-		COMPREPLY=($(compgen -W "auto none 1 3 6 19" -- "$cur"))
-		return ;;
-	-o | --store) store=(-o "${COMP_WORDS[i + 1]}") ;;
+		-o | --store) store=(-o "${COMP_WORDS[i + 1]}") ;;
 		esac
 	done
 	ckptctl list "${store[@]}" 2>/dev/null | awk '{ print $1; sub(/@.*/, "", $1); print $1 }' | sort -u
@@ -36,6 +27,15 @@ _ckptctl() {
 	case $prev in
 	--core | --tar | --identity | --encrypt-to)
 		COMPREPLY=($(compgen -f -- "$cur"))
+		return ;;
+	--barrier)
+		COMPREPLY=($(compgen -W "after strict none" -- "$cur"))
+		return ;;
+	--files)
+		COMPREPLY=($(compgen -W "auto reflink copy truncate none" -- "$cur"))
+		return ;;
+	--compress)
+		COMPREPLY=($(compgen -W "auto none 1 3 6 19" -- "$cur"))
 		return ;;
 	--dontdump)
 		COMPREPLY=($(compgen -W "omit keep" -- "$cur"))
