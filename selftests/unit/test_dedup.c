@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Pages that are in a store already are found there, and stay as long as somebody needs them. */
 #include <sys/file.h>
+#include <sys/resource.h>
 
 #include "compact.h"
 #include "dedup-index.h"
@@ -246,6 +247,19 @@ static void a_path_finds_what_it_shares(void)
 	store_close(s);
 }
 
+static void info_of(struct store *s, const char *ref, struct image_info *ret_info)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct image *img;
+	int fd;
+
+	REQUIRE_OK(store_resolve(s, ref, &err, &fd, NULL), err);
+	REQUIRE_OK(image_open(fd, ref, &err, &img), err);
+	*ret_info = *image_get_info(img);
+	image_close(img);
+	close(fd);
+}
+
 /* A delta of one that shares, which is then folded; and the one that it shares with. */
 static void a_fold_goes_on_sharing(void)
 {
@@ -254,19 +268,13 @@ static void a_fold_goes_on_sharing(void)
 	struct store_removed removed;
 	struct compact_result result;
 	struct image_info parent;
-	struct image *img;
 	struct store *s;
-	int fd;
 
 	enter_scratch();
 	s = open_store();
 	put_rank(s, &zero);
 	put_rank(s, &one);
-	REQUIRE_OK(store_resolve(s, "one", &err, &fd, NULL), err);
-	REQUIRE_OK(image_open(fd, "one", &err, &img), err);
-	parent = *image_get_info(img);
-	image_close(img);
-	close(fd);
+	info_of(s, "one", &parent);
 	REQUIRE_OK(try_put_rank(s, &next, &parent, &err, NULL), err);
 	check_rank(s, &next, "one@2");
 	REQUIRE_OK(compact_run(s, "one@2", 1, NULL, NULL, &err, &result), err);
@@ -276,6 +284,31 @@ static void a_fold_goes_on_sharing(void)
 	check_no_garbage(s);
 	check_rank(s, &next, "one@2");
 	check_rank(s, &zero, "zero");
+	store_close(s);
+}
+
+/* Thirty deltas that all have pages in the same five images: those are opened once. */
+static void a_long_chain_opens_what_it_shares_once(void)
+{
+	const struct rlimit few = { 64, 64 };
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct image_info parent;
+	struct rank part = { "part", 0, PAGES, 0, 0 }, r = { "one", 0, PAGES, 0, 0 };
+	struct store *s;
+
+	enter_scratch();
+	s = open_store();
+	for (int i = 0; i < 5; i++) {
+		part.base = i * 1000;
+		put_rank(s, &part);
+	}
+	for (int i = 0; i < 30; i++) {
+		r.base = i % 4 * 1000 + 300;	/* half of one, and of the next nothing */
+		REQUIRE_OK(try_put_rank(s, &r, i ? &parent : NULL, &err, NULL), err);
+		info_of(s, "one", &parent);
+	}
+	REQUIRE(!setrlimit(RLIMIT_NOFILE, &few));
+	check_rank(s, &r, "one");
 	store_close(s);
 }
 
@@ -401,6 +434,7 @@ static const struct tap_test tests[] = {
 	{ "a_missing_or_damaged_source_is_named", a_missing_or_damaged_source_is_named },
 	{ "a_path_finds_what_it_shares", a_path_finds_what_it_shares },
 	{ "a_fold_goes_on_sharing", a_fold_goes_on_sharing },
+	{ "a_long_chain_opens_what_it_shares_once", a_long_chain_opens_what_it_shares_once },
 	{ "an_archive_of_what_shares_is_refused", an_archive_of_what_shares_is_refused },
 	{ "what_is_encrypted_is_no_source_and_has_none", what_is_encrypted_is_no_source_and_has_none },
 	{ "a_source_in_use_is_not_removed", a_source_in_use_is_not_removed },

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "buf.h"
 #include "chain.h"
 #include "util.h"
 
@@ -46,8 +47,15 @@ struct span_list {
 	size_t		nr;
 };
 
+/* An image that members have pages in, however many of them. */
+struct shared {
+	int			fd;
+	struct image		*image;
+};
+
 struct chain {
 	struct store_ref	ref;
+	struct buf		sources;	/* struct shared */
 	struct member		members[CHAIN_MAX];
 	size_t			nr;
 	uint32_t		page_size;
@@ -81,29 +89,70 @@ bool chain_is_meant(const struct image_info *child, const struct image_info *par
 	       stands_for(parent, child->parent_digest);
 }
 
+static struct image *find_source(const struct chain *c, const struct image_source *source)
+{
+	const struct shared *s = (const void *)c->sources.data;
+
+	for (size_t i = 0; i < c->sources.len / sizeof(*s); i++)
+		if (!memcmp(image_get_info(s[i].image)->digest, source->digest, sizeof(source->digest)))
+			return s[i].image;
+	return NULL;
+}
+
+static int open_source(struct chain *c, struct store *store, const struct store_ref *ref,
+		       const struct image_source *source, bool to_run, struct ckpt_err *err,
+		       struct image **ret_image)
+{
+	char label[IMAGE_TEXT + 40];
+	struct shared s;
+	int ret = store_open_source(store, ref, source, to_run, err, &s.fd);
+
+	if (ret)
+		return ret;
+	snprintf(label, sizeof(label), "%s@%llu (shared)", source->job,
+		 (unsigned long long)source->generation);
+	ret = image_open(s.fd, label, err, &s.image);
+	if (ret) {
+		close(s.fd);
+		return ret;
+	}
+	ret = buf_append(&c->sources, &s, sizeof(s));
+	if (ret) {
+		image_close(s.image);
+		close(s.fd);
+		return ckpt_err_sys(err, ret, "%s", label);
+	}
+	*ret_image = s.image;
+	return 0;
+}
+
+static void close_sources(struct chain *c)
+{
+	struct shared *s = (void *)c->sources.data;
+
+	for (size_t i = 0; i < c->sources.len / sizeof(*s); i++) {
+		image_close(s[i].image);
+		close(s[i].fd);
+	}
+	buf_free(&c->sources);
+}
+
 /* Open what @image, of @ref, has pages in. */
-static int attach_sources(struct image *image, struct store *store, const struct store_ref *ref,
-			  bool to_run, struct ckpt_err *err)
+static int attach_sources(struct chain *c, struct image *image, struct store *store,
+			  const struct store_ref *ref, bool to_run, struct ckpt_err *err)
 {
 	int ret = 0;
 
 	for (uint32_t i = 0; !ret && i < image_nr_sources(image); i++) {
 		struct image_source source;
-		char label[STORE_PATH_MAX];
 		struct image *other;
-		int fd;
 
 		image_get_source(image, i, &source);
-		ret = store_open_source(store, ref, &source, to_run, err, &fd);
-		if (ret)
-			break;
-		snprintf(label, sizeof(label), "%s@%llu (shared)", source.job,
-			 (unsigned long long)source.generation);
-		ret = image_open(fd, label, err, &other);
-		if (ret)
-			close(fd);
-		else
-			ret = image_attach_source(image, i, other, fd, err);
+		other = find_source(c, &source);
+		if (!other)
+			ret = open_source(c, store, ref, &source, to_run, err, &other);
+		if (!ret)
+			ret = image_attach_source(image, i, other, err);
 	}
 	return ret;
 }
@@ -121,7 +170,7 @@ static int add_member(struct chain *c, int fd, struct store *store, const struct
 		return ret;
 	}
 	c->nr++;
-	return attach_sources(m->image, store, ref, to_run, err);
+	return attach_sources(c, m->image, store, ref, to_run, err);
 }
 
 static int add_parent(struct chain *c, struct store *store, const struct image *child, bool to_run,
@@ -218,6 +267,7 @@ void chain_close(struct chain *c)
 		image_close(c->members[i].image);
 		close(c->members[i].fd);
 	}
+	close_sources(c);
 	free(c);
 }
 

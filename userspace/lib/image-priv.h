@@ -15,9 +15,8 @@ struct XXH3_state_s;
 /* Another image that this one has pages in. */
 struct attached {
 	struct image_source_disk disk;
-	struct image		*image;		/* NULL: not attached */
+	struct image		*image;		/* borrowed; NULL: not attached */
 	struct image_pages	*pages;		/* NULL: not read yet */
-	int			fd;
 };
 
 struct image {

@@ -3,15 +3,14 @@
  * image-shared.c - pages that other images have: reads the SOURCES section and what is there.
  *
  * image_open() reads which images there are; who opened this one finds them (store-shared.c tells how)
- * and attaches them.  They are this image's from then on and go with it.  Each is held against the
- * digest that is noted here, so a frame number means what it meant to the writer; the frames are
- * checked by their own checksums, and those of another image's sources are never followed: a SHARED
- * run names who has the page itself.
+ * and attaches them; several images may have the same.  Each is held against the digest that is noted
+ * here, so a frame number means what it meant to the writer; the frames are checked by their own
+ * checksums, and those of another image's sources are never followed: a SHARED run names who has the
+ * page itself.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "image-priv.h"
 #include "util.h"
@@ -44,7 +43,7 @@ static int take_sources(struct image *img, const struct image_source_disk *disk,
 	if (!img->sources)
 		return ckpt_err_sys(err, ENOMEM, "%s: sources", img->label);
 	for (size_t i = 0; i < n; i++)
-		img->sources[i] = (struct attached){ .disk = disk[i], .fd = -1 };
+		img->sources[i].disk = disk[i];
 	img->nr_sources = n;
 	return 0;
 }
@@ -76,14 +75,8 @@ int image_load_sources(struct image *img, struct ckpt_err *err)
 
 void image_drop_sources(struct image *img)
 {
-	for (uint32_t i = 0; i < img->nr_sources; i++) {
-		struct attached *a = &img->sources[i];
-
-		image_pages_close(a->pages);
-		image_close(a->image);
-		if (a->fd >= 0)
-			close(a->fd);
-	}
+	for (uint32_t i = 0; i < img->nr_sources; i++)
+		image_pages_close(img->sources[i].pages);
 	free(img->sources);
 }
 
@@ -102,25 +95,19 @@ void image_get_source(const struct image *img, uint32_t i, struct image_source *
 	memcpy(ret_source->job, s->job, sizeof(s->job));
 }
 
-int image_attach_source(struct image *img, uint32_t i, struct image *source, int fd,
-			struct ckpt_err *err)
+int image_attach_source(struct image *img, uint32_t i, struct image *source, struct ckpt_err *err)
 {
 	struct attached *a = &img->sources[i];
 	const struct image_info *info = &source->info;
 
 	if (!memcmp(info->digest, a->disk.digest, sizeof(info->digest)) &&
 	    !memcmp(info->id, a->disk.id, sizeof(info->id)) &&
-	    info->page_size == img->info.page_size && a->disk.section < info->sections &&
-	    !a->image) {
+	    info->page_size == img->info.page_size && a->disk.section < info->sections) {
 		a->image = source;
-		a->fd = fd;
 		return 0;
 	}
-	ckpt_err_set(err, ESTALE, "%s: shares pages with another image than %s is now", img->label,
-		     source->label);
-	image_close(source);
-	close(fd);
-	return -ESTALE;
+	return ckpt_err_set(err, ESTALE, "%s: shares pages with another image than %s is now",
+			    img->label, source->label);
 }
 
 /* The index of the section that SHARED run @r has its pages in. */

@@ -254,11 +254,10 @@ uint32_t image_nr_sources(const struct image *img);
 void image_get_source(const struct image *img, uint32_t i, struct image_source *ret_source);
 
 /*
- * Have the pages of source @i read from @source, open as @fd; both are @img's from now on, whatever is
- * returned.  -ESTALE: it is another image.  Until then what is there cannot be read (-ENODATA).
+ * Have the pages of source @i read from @source, which is the caller's and is closed after @img.  -ESTALE:
+ * it is another image.  Until then what is there cannot be read (-ENODATA).
  */
-int image_attach_source(struct image *img, uint32_t i, struct image *source, int fd,
-			struct ckpt_err *err);
+int image_attach_source(struct image *img, uint32_t i, struct image *source, struct ckpt_err *err);
 
 /*
  * Encrypted images: all that image_get_info(), image_get_section() and the index of pages tell can be had
