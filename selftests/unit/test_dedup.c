@@ -93,16 +93,16 @@ static void what_is_shared_stays_when_its_job_is_removed(void)
 	s = open_store();
 	put_rank(s, &zero);
 	put_rank(s, &one);
-	REQUIRE_OK(store_remove(s, "zero", 0, &err, &removed), err);
+	REQUIRE_OK(try_rm(s, "zero", &err, &removed), err);
 	check_rank(s, &one, "one");
 	check_no_garbage(s);
 	/* and others find it there */
 	REQUIRE_EQ(put_rank(s, &two).data_pages, 0);
 	check_rank(s, &two, "two");
-	REQUIRE_OK(store_remove(s, "one", 0, &err, &removed), err);
+	REQUIRE_OK(try_rm(s, "one", &err, &removed), err);
 	check_rank(s, &two, "two");
 	check_no_garbage(s);
-	REQUIRE_OK(store_remove(s, "two", 0, &err, &removed), err);
+	REQUIRE_OK(try_rm(s, "two", &err, &removed), err);
 	REQUIRE(removed.bytes > PAGES * PAGE);
 	REQUIRE_EQ(count_entries("s/.shared", ""), -1);
 	store_close(s);
@@ -281,6 +281,7 @@ static void a_fold_goes_on_sharing(void)
 	REQUIRE_EQ(result.pages.shared_pages, PAGES - PAGES / 10);
 	check_rank(s, &next, "one@2");
 	REQUIRE_OK(store_gc(s, NULL, 1, &err, &removed), err);
+	REQUIRE_OK(store_sweep(s, &err, &removed), err);
 	check_no_garbage(s);
 	check_rank(s, &next, "one@2");
 	check_rank(s, &zero, "zero");
@@ -377,6 +378,177 @@ static void what_is_encrypted_is_no_source_and_has_none(void)
 	store_close(s);
 }
 
+/* Copies of a store that know no hard links, and what people put beside things. */
+static void a_name_is_believed_of_that_very_image_alone(void)
+{
+	struct rank two = { "two", 0, PAGES, 10, 3000000 };
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct store_removed removed;
+	struct store *s;
+
+	enter_scratch();
+	s = open_store();
+	put_rank(s, &zero);
+	put_rank(s, &one);
+	/* another file of that name, and empty */
+	REQUIRE(!system("cd s/.shared && for f in *; do cat $f >../keep && rm $f && : >$f; done"));
+	REQUIRE_EQ(put_rank(s, &two).shared_pages, 0);
+	check_rank(s, &two, "two");
+	/* another file of that name, and the same */
+	REQUIRE(!system("cd s/.shared && for f in *; do cat ../keep >$f; done"));
+	two.own++;
+	REQUIRE(put_rank(s, &two).shared_pages);
+	check_rank(s, &two, "two");
+	/* one beside it, when its generation is gone */
+	REQUIRE(!system("cd s/.shared && for f in *; do mv $f $f.bak; done"));
+	REQUIRE_OK(store_remove(s, "zero", 0, &err, &removed), err);
+	two.own++;
+	put_rank(s, &two);
+	check_rank(s, &two, "two");
+	store_close(s);
+}
+
+static void what_a_damaged_generation_shares_stays(void)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct store_removed removed;
+	struct store *s;
+
+	enter_scratch();
+	s = open_store();
+	put_rank(s, &zero);
+	put_rank(s, &one);
+	REQUIRE(!system("cd s/one && cp gen-00000001.ckpt ../good && truncate -s -1 gen-00000001.ckpt"));
+	REQUIRE_OK(try_rm(s, "zero", &err, &removed), err);
+	REQUIRE(removed.held);
+	REQUIRE(!system("cd s/one && cp ../good gen-00000001.ckpt"));
+	check_rank(s, &one, "one");
+	store_close(s);
+}
+
+static void many_names_are_swept_with_few_descriptors(void)
+{
+	const struct rlimit few = { 100, 100 };
+	struct store_removed removed = { 0 };
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct store *s;
+
+	enter_scratch();
+	s = open_store();
+	put_rank(s, &zero);
+	put_rank(s, &one);
+	for (int i = 0; i < 300; i++) {
+		uint8_t id[16] = { 1, i, i >> 8 };
+		char name[STORE_SHARED_MAX], path[128];
+
+		store_shared_name(id, id, name);
+		snprintf(path, sizeof(path), "s/.shared/%s", name);
+		close(open(path, O_CREAT | O_WRONLY, 0600));
+	}
+	REQUIRE(!setrlimit(RLIMIT_NOFILE, &few));
+	REQUIRE_OK(store_sweep(s, &err, &removed), err);
+	REQUIRE_EQ(count_entries("s/.shared", ""), 1);
+	check_rank(s, &one, "one");
+	store_close(s);
+}
+
+/* Not twice, and not what stays for others. */
+static void room_is_told_when_it_is_free(void)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct store_removed removed;
+	struct stat st;
+	struct store *s;
+
+	enter_scratch();
+	s = open_store();
+	put_rank(s, &zero);
+	put_rank(s, &one);
+	REQUIRE(!stat("s/zero/gen-00000001.ckpt", &st));
+	REQUIRE_OK(try_rm(s, "zero", &err, &removed), err);
+	REQUIRE_EQ(removed.bytes, 0);
+	REQUIRE_OK(try_rm(s, "one", &err, &removed), err);
+	REQUIRE(removed.bytes > (uint64_t)st.st_size && removed.bytes < 2 * (uint64_t)st.st_size);
+	store_close(s);
+}
+
+/* The job under another name: what is folded there is in the index under the first, by its own identity. */
+static void a_copy_of_a_job_is_folded(void)
+{
+	struct rank next = { "one", 0, PAGES, 10, 2000000 };
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct compact_result result;
+	struct image_info parent;
+	struct store *s;
+
+	enter_scratch();
+	s = open_store();
+	put_rank(s, &one);
+	info_of(s, "one", &parent);
+	REQUIRE_OK(try_put_rank(s, &next, &parent, &err, NULL), err);
+	REQUIRE(!system("cp -r s/one s/copy"));
+	REQUIRE_OK(compact_run(s, "copy@2", 1, NULL, NULL, &err, &result), err);
+	check_rank(s, &next, "copy@2");
+	check_rank(s, &next, "one@2");
+	store_close(s);
+}
+
+static void an_index_without_numbers_is_made_anew(void)
+{
+	uint64_t images = DEDUP_IMAGES_MAX;
+	struct store *s;
+	int fd;
+
+	enter_scratch();
+	s = open_store();
+	put_rank(s, &zero);
+	fd = open("s/.dedup", O_RDWR);
+	REQUIRE(fd >= 0 && pwrite(fd, &images, 8, 24) == 8);
+	close(fd);
+	REQUIRE_EQ(put_rank(s, &one).shared_pages, PAGES - PAGES / 10);
+	REQUIRE_EQ(put_rank(s, &one).shared_pages, PAGES);
+	store_close(s);
+}
+
+static void the_same_pages_again_do_not_make_it_grow(void)
+{
+	struct rank r = { "same", 0, PAGES, 0, 0 };
+	struct stat before, after;
+	struct store *s;
+
+	enter_scratch();
+	s = open_store();
+	put_rank(s, &r);
+	REQUIRE(!stat("s/.dedup", &before));
+	for (int i = 0; i < 40; i++) {
+		/* nobody else has them any more: they are entered anew */
+		REQUIRE(!system("rm -r s/same"));
+		put_rank(s, &r);
+	}
+	REQUIRE(!stat("s/.dedup", &after));
+	REQUIRE_EQ(after.st_size, before.st_size);
+	store_close(s);
+}
+
+static void what_a_dead_maker_of_an_index_left_is_swept(void)
+{
+	struct store_removed removed = { 0 };
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct store *s;
+	int fd;
+
+	enter_scratch();
+	s = open_store();
+	put_rank(s, &zero);
+	close(open("s/.dedup.99999", O_CREAT | O_WRONLY, 0600));
+	fd = open("s/.dedup.99998", O_CREAT | O_WRONLY, 0600);
+	REQUIRE(fd >= 0 && !flock(fd, LOCK_EX));
+	REQUIRE_OK(store_sweep(s, &err, &removed), err);
+	REQUIRE(access("s/.dedup.99999", F_OK) && !access("s/.dedup.99998", F_OK));
+	close(fd);
+	store_close(s);
+}
+
 /* Who writes an image holds what it has found, from then until the image is there. */
 static void a_source_in_use_is_not_removed(void)
 {
@@ -394,10 +566,10 @@ static void a_source_in_use_is_not_removed(void)
 	REQUIRE_OK(dedup_open(s, &dp, &err, &d), err);
 	rank_page(&zero, 5, page);
 	REQUIRE(dedup_share(d)->find(dedup_share(d)->arg, page, &place));
-	REQUIRE_EQ(store_remove(s, "zero", 0, &err, &removed), -EBUSY);
+	REQUIRE_EQ(try_rm(s, "zero", &err, &removed), -EBUSY);
 	dedup_close(d);
 	ckpt_err_clear(&err);
-	REQUIRE_OK(store_remove(s, "zero", 0, &err, &removed), err);
+	REQUIRE_OK(try_rm(s, "zero", &err, &removed), err);
 	store_close(s);
 }
 
@@ -414,8 +586,8 @@ static void nothing_is_swept_while_a_generation_cannot_be_read(void)
 	put_rank(s, &zero);
 	put_rank(s, &one);
 	REQUIRE(!chmod("s/one/gen-00000001.ckpt", 0));
-	REQUIRE(store_remove(s, "zero", 0, &err, &removed));
-	REQUIRE(strstr(err.text, "all are kept"));
+	REQUIRE(try_rm(s, "zero", &err, &removed));
+	REQUIRE(strstr(err.text, "all that is shared stays") && strstr(err.text, "s/one: "));
 	REQUIRE(!chmod("s/one/gen-00000001.ckpt", 0600));
 	check_rank(s, &one, "one");
 	store_close(s);
@@ -437,6 +609,22 @@ static const struct tap_test tests[] = {
 	{ "a_long_chain_opens_what_it_shares_once", a_long_chain_opens_what_it_shares_once },
 	{ "an_archive_of_what_shares_is_refused", an_archive_of_what_shares_is_refused },
 	{ "what_is_encrypted_is_no_source_and_has_none", what_is_encrypted_is_no_source_and_has_none },
+	{ "a_name_is_believed_of_that_very_image_alone",
+	  a_name_is_believed_of_that_very_image_alone },
+	{ "what_a_damaged_generation_shares_stays",
+	  what_a_damaged_generation_shares_stays },
+	{ "many_names_are_swept_with_few_descriptors",
+	  many_names_are_swept_with_few_descriptors },
+	{ "room_is_told_when_it_is_free",
+	  room_is_told_when_it_is_free },
+	{ "a_copy_of_a_job_is_folded",
+	  a_copy_of_a_job_is_folded },
+	{ "an_index_without_numbers_is_made_anew",
+	  an_index_without_numbers_is_made_anew },
+	{ "the_same_pages_again_do_not_make_it_grow",
+	  the_same_pages_again_do_not_make_it_grow },
+	{ "what_a_dead_maker_of_an_index_left_is_swept",
+	  what_a_dead_maker_of_an_index_left_is_swept },
 	{ "a_source_in_use_is_not_removed", a_source_in_use_is_not_removed },
 	{ "nothing_is_swept_while_a_generation_cannot_be_read",
 	  nothing_is_swept_while_a_generation_cannot_be_read },

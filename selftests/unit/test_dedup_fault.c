@@ -34,12 +34,21 @@ static int put_one(struct store *s, int i, struct ckpt_err *err)
 
 static int remove_one(struct store *s, int i, struct ckpt_err *err)
 {
+	struct store_removed removed = { 0 };
 	int ret;
 
 	progress->put[i] = false;	/* from now on it may be gone */
 	ret = store_remove(s, ranks[i].job, 0, err, NULL);
 	progress->removed[i] = !ret;
-	return ret;
+	return ret ? ret : store_sweep(s, err, &removed);
+}
+
+static int clean(struct store *s, struct ckpt_err *err)
+{
+	struct store_removed removed = { 0 };
+	int ret = store_gc(s, NULL, 0, err, NULL);
+
+	return ret ? ret : store_sweep(s, err, &removed);
 }
 
 static int operation(struct ckpt_err *err)
@@ -63,7 +72,7 @@ static int operation(struct ckpt_err *err)
 	if (!ret)
 		ret = remove_one(s, 2, err);
 	if (!ret)
-		ret = store_gc(s, NULL, 0, err, NULL);
+		ret = clean(s, err);
 	store_close(s);
 	return ret;
 }
@@ -104,7 +113,7 @@ static void check_recovery(void)
 	struct store *s = open_store();
 
 	check_store(s);
-	REQUIRE_OK(store_gc(s, NULL, 0, &err, NULL), err);
+	REQUIRE_OK(clean(s, &err), err);
 	check_store(s);
 	check_no_garbage(s);
 	for (int i = 0; i < 4; i++) {
@@ -114,7 +123,7 @@ static void check_recovery(void)
 		REQUIRE_EQ(count_entries(dir, ".tmp"), is_there(s, ranks[i].job) ? 0 : -1);
 	}
 	check_use(s);
-	REQUIRE_OK(store_gc(s, NULL, 0, &err, NULL), err);
+	REQUIRE_OK(clean(s, &err), err);
 	check_no_garbage(s);
 	store_close(s);
 }

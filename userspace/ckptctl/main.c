@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "ctl.h"
 
@@ -12,6 +13,17 @@ static const struct verb * const verbs[] = {
 	&verb_compact, &verb_diff, &verb_export, &verb_import, &verb_check, &verb_keygen, NULL,
 };
 
+/* What a generation is built on and shares with are open files; no more than the user may have anyhow. */
+static void allow_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl ctl = { 0 };
@@ -19,6 +31,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_TIME, "");
 	signal(SIGXFSZ, SIG_IGN);	/* EFBIG is told, and cleaned up after */
+	allow_files();
 	if (argc < 2) {
 		ctl_help_all(verbs);
 		return CTL_USAGE;

@@ -63,6 +63,8 @@ static int run(struct ctl *ctl, int argc, char **argv)
 		return ctl_fail(ctl, NULL);
 	for (int i = optind; !ret && i < argc; i++)
 		ret = remove_one(ctl, store, argv[i], all, &sum);
+	if (!ret)
+		ret = store_sweep(store, &ctl->err, &sum);
 	store_close(store);
 	if (ret)
 		return ctl_fail(ctl, NULL);

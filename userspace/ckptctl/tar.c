@@ -5,7 +5,6 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "ctl.h"
@@ -18,17 +17,6 @@ static const struct ctl_opt opts[] = {
 	{ 'n', "name", "NAME", "job it becomes part of (the one it was exported from)" },
 	{ }
 };
-
-/* Each generation is an open file until the end; no more than the user may have anyhow. */
-static void allow_files(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 static bool is_stream(const char *file)
 {
@@ -111,7 +99,6 @@ static int export_to(struct ctl *ctl, struct store *store, struct tar_export_opt
 {
 	int ret;
 
-	allow_files();
 	o->progress = progress_tell;
 	progress_begin(ctl, "export");
 	ret = tar_export(store, o, &ctl->err, r);
@@ -170,7 +157,6 @@ static int import_from(struct ctl *ctl, struct tar_import_opts *o)
 
 	if (store_open(ctl->store, true, &ctl->err, &store))
 		return ctl_fail(ctl, NULL);
-	allow_files();
 	o->progress = progress_tell;
 	progress_begin(ctl, "import");
 	ret = tar_import(store, o, &ctl->err, &r);

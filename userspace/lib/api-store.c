@@ -273,6 +273,8 @@ int ckpt_store_remove(struct ckpt_store *store, const char *ref, struct ckpt_err
 
 	if (!ret)
 		ret = store_remove(store->store, r.name, r.generation, err, &removed);
+	if (!ret)
+		ret = store_sweep(store->store, err, &removed);
 	if (!ret && ret_bytes)
 		*ret_bytes = removed.bytes;
 	return ret;
@@ -284,6 +286,8 @@ int ckpt_store_gc(struct ckpt_store *store, const char *name, unsigned int keep,
 	struct store_removed removed = { 0 };
 	int ret = store_gc(store->store, name, keep, err, &removed);
 
+	if (!ret)
+		ret = store_sweep(store->store, err, &removed);
 	if (!ret && ret_bytes)
 		*ret_bytes = removed.bytes;
 	return ret;

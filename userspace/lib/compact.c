@@ -214,7 +214,7 @@ static int copy_section(struct compact *c, uint32_t i)
  * What shares pages with other jobs goes on doing so, unless it is encrypted by now; with its own it would
  * hold what it replaces.
  */
-static int begin_dedup(struct compact *c, struct store *store)
+static void begin_dedup(struct compact *c, struct store *store)
 {
 	const struct image_info *info = image_get_info(chain_image(c->chain));
 	const struct dedup_params params = {
@@ -222,12 +222,14 @@ static int begin_dedup(struct compact *c, struct store *store)
 		.page_size = info->page_size, .others = true,
 	};
 
-	if (image_info_is_encrypted(info))
-		return 0;
-	for (size_t i = 0; i < chain_length(c->chain); i++)
-		if (image_info_is_shared(image_get_info(chain_member(c->chain, i))))
-			return dedup_open(store, &params, c->err, &c->dedup);
-	return 0;
+	for (size_t i = 0; i < chain_length(c->chain) && !image_info_is_encrypted(info); i++) {
+		if (!image_info_is_shared(image_get_info(chain_member(c->chain, i))))
+			continue;
+		/* what comes in the way of it costs room alone */
+		if (dedup_open(store, &params, NULL, &c->dedup))
+			c->dedup = NULL;
+		return;
+	}
 }
 
 static int finish(struct compact *c)
@@ -246,12 +248,12 @@ static int write_image(struct compact *c, struct store *store, int level)
 		.generation = info->generation, .replaces = info, .pid = info->pid,
 		.comm = info->comm, .page_size = info->page_size, .level = level,
 	};
-	int ret = begin_dedup(c, store);
+	int ret;
 
+	begin_dedup(c, store);
 	if (c->dedup)
 		params.share = dedup_share(c->dedup);
-	if (!ret)
-		ret = image_writer_open(store_writer_fd(c->store_writer), &params, c->err, &c->writer);
+	ret = image_writer_open(store_writer_fd(c->store_writer), &params, c->err, &c->writer);
 	if (!ret && c->dedup)
 		dedup_begin(c->dedup, info->id);
 	for (uint32_t i = 0; !ret && i < info->sections; i++)

@@ -13,7 +13,8 @@
  *
  * Under an exclusive flock() of the file: numbers for images are given, and an index that has become too
  * small is put into a file twice the size (each bucket is split by one more bit of the digests), which is
- * renamed over it.  Who has the old one open goes on with it.
+ * renamed over it, locked already.  Who has the old one open goes on with it.  When no number is left a
+ * new one is made.  Nobody waits for the lock for long: what holds it up may be stopped.
  *
  * What it is made of is in the images: those whose digests have seed IMAGE_SEED_SHARED have them behind
  * their frames, and a missing index is filled from there.
@@ -32,6 +33,7 @@
 #include "util.h"
 
 #define INDEX_NAME	".dedup"
+#define TEMP_PREFIX	INDEX_NAME "."
 #define INDEX_MAGIC	"\x89" "CKPTIDX"
 #define INDEX_VERSION	1
 
@@ -43,6 +45,8 @@
 #define BUCKETS_MAX	(1ull << 20)
 
 #define OPEN_TRIES	100
+#define LOCK_TRIES	500
+#define LOCK_NAP_NS	10000000
 #define STEP		32u		/* buckets, when they are split */
 
 struct index_header {
@@ -142,15 +146,49 @@ static int copy_images(const struct dedup_index *x, int to)
 	return 0;
 }
 
-/* A new file under a name of this process's own; unlinked by the caller, if it is not renamed. */
+/*
+ * A new file under a name of this process's own, locked; unlinked by the caller, if it is not renamed.  One
+ * that can be locked belongs to nobody any more.
+ */
 static int open_temp(const struct store *s, char ret_name[STORE_FILE_MAX])
 {
-	int fd;
+	int fd, ret;
 
-	snprintf(ret_name, STORE_FILE_MAX, INDEX_NAME ".%d", (int)getpid());
+	snprintf(ret_name, STORE_FILE_MAX, TEMP_PREFIX "%d", (int)getpid());
 	unlinkat(s->fd, ret_name, 0);
 	fd = openat(s->fd, ret_name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	ret = store_lock(fd, LOCK_EX);
+	if (!ret && !store_same_file(fd, s->fd, ret_name))
+		ret = -EBUSY;		/* a cleaner was quicker */
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
+}
+
+static void clean_temp(const struct store *s, const char *name)
+{
+	int fd = openat(s->fd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (!store_lock(fd, LOCK_EX) && store_same_file(fd, s->fd, name))
+		unlinkat(s->fd, name, 0);
+	close(fd);
+}
+
+void dedup_index_clean(const struct store *s)
+{
+	DIR *dir = store_listing(s->fd);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (!strncmp(entry->d_name, TEMP_PREFIX, strlen(TEMP_PREFIX)))
+			clean_temp(s, entry->d_name);
+	if (dir)
+		closedir(dir);
 }
 
 /* The new file takes the place of the index, unless @ret tells of a failure: then it goes. */
@@ -246,6 +284,23 @@ static void add_sections(struct dedup_index *x, struct image *img, uint32_t numb
 	}
 }
 
+static int add_image_locked(struct dedup_index *x, const struct dedup_image *image)
+{
+	int ret = read_header(x->fd, x->head.page_size, &x->head);
+
+	if (!ret && x->head.images == DEDUP_IMAGES_MAX)
+		ret = -ENOSPC;
+	if (!ret && pwrite(x->fd, image, sizeof(*image),
+			   IMAGES_AT + x->head.images * sizeof(*image)) != sizeof(*image))
+		ret = -EIO;
+	if (!ret) {
+		ret = x->head.images++;
+		if (write_header(x->fd, &x->head))
+			ret = -EIO;
+	}
+	return ret;
+}
+
 /* Of an image in @fd, which is closed, that was generation @generation of @job. */
 static void add_image(struct dedup_index *x, int fd, const char *job, uint64_t generation)
 {
@@ -265,7 +320,7 @@ static void add_image(struct dedup_index *x, int fd, const char *job, uint64_t g
 	    info->page_size == x->head.page_size && store_name_valid(job)) {
 		strcpy(image.job, job);
 		memcpy(image.id, info->id, sizeof(image.id));
-		n = dedup_index_add_image(x, &image);
+		n = add_image_locked(x, &image);
 		if (n >= 0)
 			add_sections(x, img, n);
 	}
@@ -346,7 +401,7 @@ static int make(struct dedup_index *x, uint32_t page_size)
 	if (fd < 0)
 		return fd;
 	ret = write_header(fd, &h);
-	if (!ret && (ftruncate(fd, bucket_at(h.buckets)) || flock(fd, LOCK_EX)))
+	if (!ret && ftruncate(fd, bucket_at(h.buckets)))
 		ret = -errno;
 	ret = put_in_place(x, temp, fd, ret);
 	if (ret)
@@ -360,16 +415,18 @@ static int make(struct dedup_index *x, uint32_t page_size)
 
 /* -------------------------------------------------------------------------------- opening */
 
-/* Lock it, for a moment.  -EAGAIN: another has taken its place. */
+/* Lock it, for a moment.  -EAGAIN: another has taken its place; -EBUSY: somebody keeps it. */
 static int lock_index(const struct dedup_index *x)
 {
-	int ret;
+	const struct timespec nap = { .tv_nsec = LOCK_NAP_NS };
+	int ret = store_lock(x->fd, LOCK_EX);
 
-	do {
-		ret = flock(x->fd, LOCK_EX);
-	} while (ret && errno == EINTR);
+	for (int i = 0; i < LOCK_TRIES && ret == -EWOULDBLOCK; i++) {
+		nanosleep(&nap, NULL);
+		ret = store_lock(x->fd, LOCK_EX);
+	}
 	if (ret)
-		return errno == EWOULDBLOCK ? -EIO : -errno;
+		return ret == -EWOULDBLOCK ? -EBUSY : ret;
 	return store_same_file(x->fd, x->store->fd, INDEX_NAME) ? 0 : -EAGAIN;
 }
 
@@ -393,6 +450,8 @@ static int open_once(struct dedup_index *x, uint32_t page_size, uint64_t pages)
 	if (ret)
 		return ret;
 	ret = read_header(x->fd, page_size, &x->head);
+	if (!ret && x->head.images == DEDUP_IMAGES_MAX)
+		ret = -ENOSPC;		/* most of them are long gone */
 	if (!ret)
 		make_room(x, pages);
 	unlock_index(x);
@@ -472,8 +531,8 @@ void dedup_index_add(struct dedup_index *x, const struct dedup_hint *hint)
 			break;
 		}
 	}
+	x->added += !b.hints[slot].image;
 	(void)!pwrite(x->fd, hint, sizeof(*hint), bucket_at(n) + slot * sizeof(*hint));
-	x->added++;
 }
 
 int dedup_index_add_image(struct dedup_index *x, const struct dedup_image *image)
@@ -482,17 +541,7 @@ int dedup_index_add_image(struct dedup_index *x, const struct dedup_image *image
 
 	if (ret && ret != -EAGAIN)
 		return ret;
-	ret = read_header(x->fd, x->head.page_size, &x->head);
-	if (!ret && x->head.images == DEDUP_IMAGES_MAX)
-		ret = -ENOSPC;
-	if (!ret && pwrite(x->fd, image, sizeof(*image),
-			   IMAGES_AT + x->head.images * sizeof(*image)) != sizeof(*image))
-		ret = -EIO;
-	if (!ret) {
-		ret = x->head.images++;
-		if (write_header(x->fd, &x->head))
-			ret = -EIO;
-	}
+	ret = add_image_locked(x, image);
 	unlock_index(x);
 	return ret;
 }

@@ -41,6 +41,9 @@ int dedup_index_open(struct store *store, uint32_t page_size, uint64_t pages,
 		     struct dedup_index **ret_index);
 void dedup_index_close(struct dedup_index *x);
 
+/* Remove what was left by who died while he made one. */
+void dedup_index_clean(const struct store *store);
+
 /* The hints that @digest leads to; what cannot be read is none. */
 void dedup_index_find(struct dedup_index *x, const uint8_t digest[IMAGE_HASH_SIZE],
 		      struct dedup_hint ret_hints[DEDUP_BUCKET]);

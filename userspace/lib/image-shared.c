@@ -33,7 +33,7 @@ static const char *bad_source(const struct image *img, const struct image_source
 static int take_sources(struct image *img, const struct image_source_disk *disk, size_t n,
 			struct ckpt_err *err)
 {
-	const char *bad = n > IMAGE_SOURCES_MAX ? "sources: too many" : NULL;
+	const char *bad = NULL;
 
 	for (size_t i = 0; !bad && i < n; i++)
 		bad = bad_source(img, &disk[i]);
@@ -62,6 +62,8 @@ int image_load_sources(struct image *img, struct ckpt_err *err)
 	section = image_find(img, IMAGE_SOURCES, 0, 0);
 	if (section < 0)
 		return ckpt_err_set(err, EBADMSG, "%s: damaged image: no sources", img->label);
+	if (img->table[section].body_size > IMAGE_SOURCES_MAX * sizeof(struct image_source_disk))
+		return ckpt_err_set(err, EBADMSG, "%s: damaged image: sources: too many", img->label);
 	ret = image_load(img, (uint32_t)section, err, &data, &size);
 	if (ret)
 		return ret;

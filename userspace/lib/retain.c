@@ -77,19 +77,19 @@ static int retain_job(struct store *store, const struct retain_opts *o, const st
 {
 	unsigned int keep = count_kept(o, g, n);
 	struct store_removed removed = { 0 };
-	int ret = 0, swept;
+	int ret = 0, gone;
 
 	if (keep && keep < n && g[n - keep].delta && !o->no_fold)
 		ret = fold(store, o, &g[n - keep], err, r);
 	if (ret == -EINTR)
 		return ret;
-	swept = store_gc(store, g->name, keep, ret ? NULL : err, &removed);
+	gone = store_gc(store, g->name, keep, ret ? NULL : err, &removed);
 	r->removed.generations += removed.generations;
 	r->removed.temporaries += removed.temporaries;
 	r->removed.bytes += removed.bytes;
 	r->removed.held += removed.held;
 	r->removed.unreadable += removed.unreadable;
-	return ret ? ret : swept;
+	return ret ? ret : gone;
 }
 
 /* Jobs one after the other, in @all. */
@@ -115,24 +115,33 @@ static int retain_all(struct store *store, const struct retain_opts *o, const st
 	return first;
 }
 
+static int retain_generations(struct store *store, const struct retain_opts *opts, struct ckpt_err *err,
+			      struct retain_result *r)
+{
+	struct buf all = { 0 };
+	int ret;
+
+	r->removed.held = 0;
+	r->removed.unreadable = 0;
+	ret = store_list_anew(store, opts->name, note, &all, err);
+	if (ret == -ENOMEM)
+		ckpt_err_sys(err, ret, "list of generations");
+	if (!ret)
+		ret = retain_all(store, opts, &all, err, r);
+	buf_free(&all);
+	return ret;
+}
+
 int retain_run(struct store *store, const struct retain_opts *opts, struct ckpt_err *err,
 	       struct retain_result *ret_result)
 {
-	struct buf all = { 0 };
 	int ret;
 
 	memset(ret_result, 0, sizeof(*ret_result));
 	/* What dead writers left goes in any case, also of jobs nothing of which can be read. */
 	ret = store_gc(store, opts->name, 0, err, &ret_result->removed);
-	if (ret || (!opts->keep && !opts->max_age_ns))
-		return ret;
-	ret_result->removed.held = 0;
-	ret_result->removed.unreadable = 0;
-	ret = store_list_anew(store, opts->name, note, &all, err);
-	if (ret == -ENOMEM)
-		ckpt_err_sys(err, ret, "list of generations");
-	if (!ret)
-		ret = retain_all(store, opts, &all, err, ret_result);
-	buf_free(&all);
-	return ret;
+	if (!ret && (opts->keep || opts->max_age_ns))
+		ret = retain_generations(store, opts, err, ret_result);
+	/* once, since it looks at all of the store */
+	return ret ? ret : store_sweep(store, err, &ret_result->removed);
 }

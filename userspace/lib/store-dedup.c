@@ -5,13 +5,10 @@
  *  1. dedup_open(): the index (dedup-index.c) tells where a page may be.
  *  2. For each page: a hint names an image, which is opened when it is the first of it, checked as if it were
  *     to be restored, and locked, LOCK_SH, so that nobody removes it.  The page is read there, past
- *     its checksum, and compared byte for byte.  Any doubt means: not found.
- *  3. dedup_finish(): each image that was used gets its name in STORE/.shared (store-shared.c), durably;
- *     the SOURCES section names them.
+ *     its checksum, and compared byte for byte.  With the first page that is found the image gets its name
+ *     in STORE/.shared (store-shared.c).  Any doubt, and any failure, means: not found, written again.
+ *  3. dedup_finish(): those names are made durable; the SOURCES section names the images.
  *  4. The image is committed.  dedup_close() lets go of the locks.
- *
- * What fails on the way to a page makes it a page of this image's own.  What fails in dedup_finish()
- * fails the snapshot, because runs that name those images have been written.
  *
  * Sources are found by job and generation, or, when that one was removed and others hold it, in .shared
  * by identity.  Encrypted images are none: their pages are nobody else's.
@@ -62,6 +59,7 @@ struct dedup {
 	struct source		sources[IMAGE_SOURCES_MAX];
 	uint32_t		nr_sources;
 	uint32_t		nr_used;
+	uint8_t			id[IMAGE_ID_SIZE];	/* of the image that is written */
 	uint64_t		frames_read;
 	uint64_t		pages_found;
 	uint8_t			bad[DEDUP_IMAGES_MAX / 8 + 1];	/* images that cannot be sources */
@@ -72,6 +70,11 @@ struct dedup {
 static bool is_bad(const struct dedup *d, uint32_t hint)
 {
 	return hint > DEDUP_IMAGES_MAX || d->bad[hint / 8] & 1 << hint % 8;
+}
+
+static void set_bad(struct dedup *d, uint32_t hint)
+{
+	d->bad[hint / 8] |= 1 << hint % 8;
 }
 
 static void source_close(struct source *s)
@@ -116,17 +119,38 @@ static int open_generation(const struct dedup *d, const struct dedup_image *imag
 	return ret;
 }
 
-/* Under the name @name of .shared. */
-static int open_shared(int dirfd, const char *name, struct source *s)
+/* Whether @img is what has name @name in .shared. */
+static bool is_named(const struct image *img, const char *name)
 {
-	int ret = store_check_ours(dirfd, name, NULL);
+	const struct image_info *info = image_get_info(img);
+	char right[STORE_SHARED_MAX];
+
+	store_shared_name(info->id, info->digest, right);
+	return !strcmp(right, name);
+}
+
+/* Open @name of .shared, locked, an image of just that name: *ret_fd and *ret_image. */
+static int open_shared(int dirfd, const char *name, int *ret_fd, struct image **ret_image)
+{
+	int fd, ret = store_check_ours(dirfd, name, NULL);
 
 	if (ret)
 		return ret;
-	s->fd = store_open_file(dirfd, name);
-	s->generation = 0;
-	ret = s->fd < 0 ? s->fd : hold(s->fd, dirfd, name);
-	return ret == -ENOENT ? -ESTALE : ret;
+	fd = store_open_file(dirfd, name);
+	if (fd < 0)
+		return fd;
+	ret = hold(fd, dirfd, name);
+	if (!ret)
+		ret = image_open(fd, name, NULL, ret_image);
+	if (!ret && !is_named(*ret_image, name)) {
+		image_close(*ret_image);
+		ret = -ESTALE;
+	}
+	if (ret)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return ret;
 }
 
 static int find_shared(const struct dedup *d, const struct dedup_image *image, struct source *s)
@@ -141,9 +165,10 @@ static int find_shared(const struct dedup *d, const struct dedup_image *image, s
 		return dirfd;
 	store_shared_name(image->id, none, name);
 	dir = store_listing(dirfd);
-	while (dir && ret == -ENOENT && (entry = readdir(dir)))
+	while (dir && ret && (entry = readdir(dir)))
 		if (!strncmp(entry->d_name, name, 2 * IMAGE_ID_SIZE + 1))
-			ret = open_shared(dirfd, entry->d_name, s);
+			ret = open_shared(dirfd, entry->d_name, &s->fd, &s->image);
+	s->generation = 0;
 	if (dir)
 		closedir(dir);
 	close(dirfd);
@@ -166,7 +191,7 @@ static int open_image(const struct dedup *d, const struct dedup_image *image, st
 {
 	int ret = how(d, image, s);
 
-	if (!ret)
+	if (!ret && !s->image)
 		ret = image_open(s->fd, image->job, NULL, &s->image);
 	if (!ret && !is_usable(d, image, s->image))
 		ret = -ESTALE;
@@ -191,7 +216,8 @@ static int source_open(const struct dedup *d, const struct dedup_hint *hint, str
 	};
 	if (ret)
 		return ret;
-	if (d->params.others && !strcmp(image.job, d->job))
+	if (!memcmp(image.id, d->id, sizeof(d->id)) ||
+	    (d->params.others && !strcmp(image.job, d->job)))
 		return -EINVAL;
 	strcpy(s->job, image.job);
 	ret = open_image(d, &image, s, open_generation);
@@ -224,8 +250,56 @@ static struct source *get_source(struct dedup *d, const struct dedup_hint *hint)
 		return s;
 	}
 	source_close(s);
-	d->bad[hint->image / 8] |= 1 << hint->image % 8;
+	set_bad(d, hint->image);
 	return NULL;
+}
+
+/* ---------------------------------------------------------------------------------- names */
+
+/* Its second name; what has that name already, and is the same image, is locked too. */
+static int link_once(const struct dedup *d, struct source *s, int dirfd, const char *name)
+{
+	char file[STORE_FILE_MAX];
+	struct image *same;
+	int ret, jobfd = store_open_job(d->store, s->job);
+
+	if (jobfd < 0)
+		return jobfd;
+	store_file_name(s->generation, file);
+	/* locked, so the file's name is still its own; ENOENT: who swept removed the directory */
+	ret = linkat(jobfd, file, dirfd, name, 0) ? -errno : 0;
+	close(jobfd);
+	if (ret == -ENOENT)
+		return -EAGAIN;
+	if (ret != -EEXIST || store_same_file(s->fd, dirfd, name))
+		return ret == -EEXIST ? 0 : ret;
+	ret = open_shared(dirfd, name, &s->link_fd, &same);
+	if (!ret)
+		image_close(same);
+	return ret == -ENOENT || ret == -EWOULDBLOCK ? -EAGAIN : ret;
+}
+
+/* Not 0: it cannot be a source. */
+static int link_source(const struct dedup *d, struct source *s)
+{
+	const struct image_info *info = image_get_info(s->image);
+	char name[STORE_SHARED_MAX];
+	int ret = -EAGAIN;
+
+	if (!s->generation)
+		return 0;		/* has it, and is locked */
+	store_shared_name(info->id, info->digest, name);
+	for (int i = 0; i < LINK_TRIES && ret == -EAGAIN; i++) {
+		int dirfd = store_shared_dir(d->store, true);
+
+		if (dirfd < 0)
+			return dirfd;
+		ret = store_check_ours(dirfd, name, NULL);
+		if (!ret)
+			ret = link_once(d, s, dirfd, name);
+		close(dirfd);
+	}
+	return ret;
 }
 
 /* ---------------------------------------------------------------------------------- pages */
@@ -267,6 +341,10 @@ static bool find(void *arg, const void *page, struct image_place *ret_place)
 
 		if (!s || !is_there(d, s, &hints[i], page))
 			continue;
+		if (!s->used && link_source(d, s)) {
+			set_bad(d, hints[i].image);
+			continue;
+		}
 		if (!s->used) {
 			s->used = true;
 			s->number = d->nr_used++;
@@ -328,47 +406,7 @@ void dedup_begin(struct dedup *d, const uint8_t id[IMAGE_ID_SIZE])
 	memcpy(image.id, id, sizeof(image.id));
 	n = dedup_index_add_image(d->index, &image);
 	d->own = n < 0 ? 0 : n + 1;
-	if (d->own)
-		d->bad[d->own / 8] |= 1 << d->own % 8;	/* it is not there yet */
-}
-
-/* Its second name; what has that name already is locked too. */
-static int link_once(const struct dedup *d, struct source *s, int dirfd, const char *name)
-{
-	char file[STORE_FILE_MAX];
-	int ret, jobfd = store_open_job(d->store, s->job);
-
-	if (jobfd < 0)
-		return jobfd;
-	store_file_name(s->generation, file);
-	/* locked, so the file's name is still its own */
-	ret = linkat(jobfd, file, dirfd, name, 0) ? -errno : 0;
-	close(jobfd);
-	if (ret != -EEXIST || store_same_file(s->fd, dirfd, name))
-		return ret == -EEXIST ? 0 : ret;
-	s->link_fd = store_open_file(dirfd, name);
-	if (s->link_fd < 0)
-		return s->link_fd == -ENOENT ? -EAGAIN : s->link_fd;
-	ret = hold(s->link_fd, dirfd, name);
-	if (!ret)
-		return 0;
-	close(s->link_fd);
-	s->link_fd = -1;
-	return ret == -ENOENT || ret == -EWOULDBLOCK ? -EAGAIN : ret;
-}
-
-static int link_source(const struct dedup *d, struct source *s, int dirfd)
-{
-	const struct image_info *info = image_get_info(s->image);
-	char name[STORE_SHARED_MAX];
-	int ret = -EAGAIN;
-
-	if (!s->generation)
-		return 0;		/* has it, and is locked */
-	store_shared_name(info->id, info->digest, name);
-	for (int i = 0; i < LINK_TRIES && ret == -EAGAIN; i++)
-		ret = link_once(d, s, dirfd, name);
-	return ret;
+	memcpy(d->id, id, sizeof(d->id));
 }
 
 static void describe(const struct source *s, struct image_source_disk *disk)
@@ -383,36 +421,27 @@ static void describe(const struct source *s, struct image_source_disk *disk)
 	memcpy(disk->job, s->job, strlen(s->job));
 }
 
-static int hold_sources(struct dedup *d, struct image_source_disk *disk)
+static int sync_names(const struct dedup *d)
 {
-	int ret = 0, dirfd = store_shared_dir(d->store, true);
+	int ret, dirfd = store_shared_dir(d->store, false);
 
 	if (dirfd < 0)
 		return dirfd;
-	for (uint32_t i = 0; !ret && i < d->nr_sources; i++) {
-		struct source *s = &d->sources[i];
-
-		if (!s->used)
-			continue;
-		ret = link_source(d, s, dirfd);
-		describe(s, &disk[s->number]);
-	}
-	if (!ret)
-		ret = util_fsync_dir(dirfd);
-	if (!ret)
-		ret = util_fsync_dir(d->store->fd);
+	ret = util_fsync_dir(dirfd);
 	close(dirfd);
-	return ret;
+	return ret ? ret : util_fsync_dir(d->store->fd);
 }
 
 int dedup_finish(struct dedup *d, struct image_writer *w, struct ckpt_err *err)
 {
 	struct image_source_disk disk[IMAGE_SOURCES_MAX];
-	int ret = d->nr_used ? hold_sources(d, disk) : 0;
+	int ret = d->nr_used ? sync_names(d) : 0;
 
 	if (ret)
-		return store_fail(d->store, err, ret,
-				  "cannot hold the images that pages are shared with in .shared", NULL);
+		return store_fail(d->store, err, ret, "cannot sync the directory", ".shared");
+	for (uint32_t i = 0; i < d->nr_sources; i++)
+		if (d->sources[i].used)
+			describe(&d->sources[i], &disk[d->sources[i].number]);
 	return image_writer_put(w, IMAGE_SOURCES, 0, 0, disk, d->nr_used * sizeof(disk[0]), err);
 }
 

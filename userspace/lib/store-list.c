@@ -307,10 +307,13 @@ static int remove_found(const struct store *s, const struct job *job, const stru
 			struct ckpt_err *err, struct store_removed *removed)
 {
 	char file[STORE_FILE_MAX];
+	struct stat st;
+	bool shared;
 	int fd, ret;
 
 	store_file_name(f->generation, file);
 	ret = lock_found(job, f, file, &fd);
+	shared = !ret && fd >= 0 && !fstat(fd, &st) && st.st_nlink > 1;	/* stays, for others */
 	if (!ret && unlinkat(job->fd, file, 0))
 		ret = -errno;
 	if (fd >= 0)
@@ -318,8 +321,8 @@ static int remove_found(const struct store *s, const struct job *job, const stru
 	if (ret == -ENOENT)
 		return 0;	/* somebody was quicker */
 	if (ret == -EBUSY) {
-		ckpt_err_set(err, EBUSY, "%s@%llu: is in use: a snapshot is built on it, or another "
-			     "takes its place", job->name, (unsigned long long)f->generation);
+		ckpt_err_set(err, EBUSY, "%s@%llu: is in use: a snapshot is built on it or "
+			     "shares pages with it, or another takes its place", job->name, (unsigned long long)f->generation);
 		ckpt_err_hint(err, "try again when that is done");
 		return ret;
 	}
@@ -327,7 +330,7 @@ static int remove_found(const struct store *s, const struct job *job, const stru
 		return ckpt_err_sys(err, ret, "%s/%s/%s: cannot remove the generation", s->path,
 				    job->name, file);
 	removed->generations++;
-	removed->bytes += f->size;
+	removed->bytes += shared ? 0 : f->size;
 	return 0;
 }
 
@@ -373,15 +376,6 @@ static int finish_removal(const struct store *s, struct job *job, int ret, struc
 	return ret;
 }
 
-/* What nobody has pages in any more, now that generations are gone. */
-static int sweep(const struct store *s, int ret, struct ckpt_err *err, struct store_removed *removed)
-{
-	int swept = store_sweep_shared(s, &removed->bytes);
-
-	return ret || !swept ? ret :
-	       store_fail(s, err, swept, "cannot tell which shared images are needed: all are kept", NULL);
-}
-
 static int remove_some(struct store *s, const char *name, uint64_t generation, struct ckpt_err *err,
 		       struct store_removed *removed)
 {
@@ -407,7 +401,6 @@ int store_remove(struct store *s, const char *name, uint64_t generation, struct 
 	struct store_removed removed = { 0 };
 	int ret = remove_some(s, name, generation, err, &removed);
 
-	ret = sweep(s, ret, err, &removed);
 	if (generation)
 		snprintf(ref, sizeof(ref), "%s@%llu", name, (unsigned long long)generation);
 	store_audit(s, &(struct store_event){ .what = "rm", .ref = generation ? ref : name,
@@ -504,7 +497,6 @@ int store_gc(struct store *s, const char *name, unsigned int keep, struct ckpt_e
 	struct store_removed removed = { 0 };
 	int ret = name ? gc_one(s, name, keep, err, &removed) : gc_all(s, keep, err, &removed);
 
-	ret = sweep(s, ret, err, &removed);
 	store_audit(s, &(struct store_event){ .what = "gc", .ref = name,
 					      .removed = removed.generations, .code = ret, .err = err });
 	if (ret_removed)

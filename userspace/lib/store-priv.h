@@ -66,9 +66,6 @@ void store_shared_name(const uint8_t id[IMAGE_ID_SIZE], const uint8_t digest[IMA
 		       char ret_name[STORE_SHARED_MAX]);
 int store_shared_dir(const struct store *store, bool create);
 
-/* Remove those that no generation has pages in.  0 or -errno, no text. */
-int store_sweep_shared(const struct store *store, uint64_t *ret_bytes);
-
 /* Open a file, or a generation, for reading, never through a link: an fd or -errno, no text. */
 int store_open_file(int dirfd, const char *name);
 int store_open_generation(int jobfd, uint64_t generation);

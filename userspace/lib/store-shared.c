@@ -10,13 +10,13 @@
  *     and syncs the directory, all before his own image is renamed into place.  So whatever dies when,
  *     an image that is there has what it shares.
  *  2. The generation may be removed or folded as any other.  Its content stays, under this name.
- *  3. Swept, after generations were removed: each name whose file can be locked, LOCK_EX, and that no
- *     generation of the store names as a source, goes.  The lock comes first, then the look: who wants
- *     to share it from then on cannot lock it, and who had it locked before has committed, or given
- *     up, and is seen.
+ *  3. Swept, after generations were removed: a name that is its file's only one, and that no generation of
+ *     the store names as a source.  What does not seem to be needed is locked, LOCK_EX, and then looked
+ *     for once more: who wants to share it from then on cannot lock it, and who had it locked before has
+ *     committed, or given up, and is seen.
  *
  * There is no count that could be wrong: the images themselves tell what is needed.  One that cannot be
- * looked at keeps all.  A file stays whole while one page of it is shared.
+ * read keeps all, for it may be mended.  A file stays whole while one page of it is shared.
  *
  * ID and DIGEST are the image's, in hex; a folded generation has the same identity and another digest.
  */
@@ -30,6 +30,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dedup-index.h"
 #include "store-priv.h"
 #include "util.h"
 
@@ -127,50 +128,37 @@ int store_open_source(const struct store *s, const struct store_ref *of,
 
 /* ------------------------------------------------------------------------------- sweeping */
 
-struct candidate {
-	char		name[STORE_SHARED_MAX];
-	int		fd;		/* locked */
-	bool		needed;
-};
+typedef char shared_name[STORE_SHARED_MAX];
 
 struct sweep {
-	const struct store *store;
+	struct store	*store;
 	int		dirfd;
-	struct buf	candidates;	/* struct candidate */
+	bool		settle;		/* make durable what is seen: something is removed because of it */
+	struct buf	needed;		/* shared_name, sorted */
+	struct ckpt_err	*err;
+	struct store_removed *removed;
 };
 
-static struct candidate *candidate(const struct sweep *w, size_t i)
+static int compare_names(const void *a, const void *b)
 {
-	return (struct candidate *)w->candidates.data + i;
+	return memcmp(a, b, STORE_SHARED_MAX);
 }
 
-static size_t nr_candidates(const struct sweep *w)
+static bool is_needed(const struct sweep *w, const char *name)
 {
-	return w->candidates.len / sizeof(struct candidate);
+	return w->needed.len && bsearch(name, w->needed.data, w->needed.len / sizeof(shared_name),
+					sizeof(shared_name), compare_names);
 }
 
-/* One that somebody has locked, or that cannot be locked here, stays. */
-static int add_candidate(struct sweep *w, const char *name)
+/* What is its only name: one that a generation has too costs nothing, and goes when that has gone. */
+static bool is_alone(int dirfd, const char *name)
 {
-	struct candidate c = { .needed = false };
-	int ret;
+	struct stat st;
 
-	memcpy(c.name, name, sizeof(c.name));
-	/* write access: NFS makes flock() a lock of the server, which asks for it */
-	c.fd = openat(w->dirfd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (c.fd < 0)
-		return 0;
-	if (store_lock(c.fd, LOCK_EX) || !store_same_file(c.fd, w->dirfd, name)) {
-		close(c.fd);
-		return 0;
-	}
-	ret = buf_append(&w->candidates, &c, sizeof(c));
-	if (ret)
-		close(c.fd);
-	return ret;
+	return !fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode) && st.st_nlink == 1;
 }
 
-static int find_candidates(struct sweep *w)
+static int find_alone(const struct sweep *w, struct buf *ret_names)
 {
 	DIR *dir = store_listing(w->dirfd);
 	struct dirent *entry;
@@ -185,107 +173,196 @@ static int find_candidates(struct sweep *w)
 			ret = -errno;
 			break;
 		}
-		if (is_shared_name(entry->d_name))
-			ret = add_candidate(w, entry->d_name);
+		if (is_shared_name(entry->d_name) && is_alone(w->dirfd, entry->d_name))
+			ret = buf_append(ret_names, entry->d_name, sizeof(shared_name));
 	}
 	closedir(dir);
 	return ret;
 }
 
-static void mark_source(struct sweep *w, const struct image_source *s)
+static int need_sources(struct sweep *w, const struct image *img)
 {
-	char name[STORE_SHARED_MAX];
+	int ret = 0;
 
-	store_shared_name(s->id, s->digest, name);
-	for (size_t i = 0; i < nr_candidates(w); i++)
-		if (!strcmp(candidate(w, i)->name, name))
-			candidate(w, i)->needed = true;
+	for (uint32_t i = 0; !ret && i < image_nr_sources(img); i++) {
+		struct image_source s;
+		shared_name name;
+
+		image_get_source(img, i, &s);
+		store_shared_name(s.id, s.digest, name);
+		ret = buf_append(&w->needed, name, sizeof(name));
+	}
+	return ret;
 }
 
-/* The sources of one generation.  Of a damaged one it is known that nobody restores it. */
-static int mark_generation(struct sweep *w, int jobfd, uint64_t generation)
+/* The sources of one generation.  One that cannot be read may be mended, and needs them then. */
+static int need_generation(struct sweep *w, const char *job, int jobfd, uint64_t generation)
 {
 	struct ckpt_err why = CKPT_ERR_INIT;
-	struct image_source source;
 	struct image *img;
 	int ret, fd = store_open_generation(jobfd, generation);
 
-	if (fd < 0)
-		return fd == -ENOENT || fd == -EINVAL || fd == -ELOOP ? 0 : fd;
-	ret = image_open(fd, "", &why, &img);
-	for (uint32_t i = 0; !ret && i < image_nr_sources(img); i++) {
-		image_get_source(img, i, &source);
-		mark_source(w, &source);
-	}
-	if (!ret)
+	if (fd == -ENOENT || fd == -EINVAL || fd == -ELOOP)
+		return 0;		/* gone, or no file */
+	ret = fd < 0 ? ckpt_err_sys(&why, fd, "cannot open it") : image_open(fd, "it", &why, &img);
+	if (!ret) {
+		ret = need_sources(w, img);
 		image_close(img);
-	close(fd);
-	return ret == -EBADMSG ? 0 : ret;
+	} else {
+		ckpt_err_set(w->err, ret, "%s/%s: what generation %llu shares is not known, so all that is "
+			     "shared stays: %s", w->store->path, job, (unsigned long long)generation, why.text);
+	}
+	if (fd >= 0)
+		close(fd);
+	return ret;
 }
 
-static int mark_job(struct sweep *w, const char *name)
+static int need_job(struct sweep *w, const char *name)
 {
 	int ret, jobfd = store_open_job(w->store, name);
 	struct job_scan scan;
 
 	if (jobfd < 0)
-		return jobfd == -ENOENT || jobfd == -ENOTDIR || jobfd == -ELOOP ? 0 : jobfd;
-	ret = store_scan(jobfd, &scan);
-	if (!ret) {
+		return jobfd == -ENOENT || jobfd == -ENOTDIR || jobfd == -ELOOP ? 0 :
+		       store_fail(w->store, w->err, jobfd, "cannot open the job", name);
+	/* a rename or removal that a power cut takes back would need again what it seems not to */
+	ret = w->settle ? util_fsync_dir(jobfd) : 0;
+	if (!ret)
+		ret = store_scan(jobfd, &scan);
+	if (ret) {
+		store_fail(w->store, w->err, ret, "cannot list the job", name);
+	} else {
 		for (size_t i = 0; !ret && i < store_scan_count(&scan); i++)
-			ret = mark_generation(w, jobfd, store_scan_generation(&scan, i));
+			ret = need_generation(w, name, jobfd, store_scan_generation(&scan, i));
 		store_scan_free(&scan);
 	}
 	close(jobfd);
 	return ret;
 }
 
-static int mark_needed(struct sweep *w)
+static int find_needed(struct sweep *w, bool settle)
 {
 	struct buf names;
 	int ret = store_job_names(w->store, &names);
 
 	if (ret)
-		return ret;
+		return store_fail(w->store, w->err, ret, "cannot list the store", NULL);
+	w->settle = settle;
+	w->needed.len = 0;
 	for (size_t at = 0; at < names.len && !ret; at += STORE_NAME_MAX + 1)
-		ret = mark_job(w, (char *)names.data + at);
+		ret = need_job(w, (char *)names.data + at);
 	buf_free(&names);
+	if (w->needed.len)
+		qsort(w->needed.data, w->needed.len / sizeof(shared_name), sizeof(shared_name),
+		      compare_names);
 	return ret;
+}
+
+/* Locked for removal, or -1: somebody has it, or it cannot be locked here. */
+static int lock_alone(const struct sweep *w, const char *name)
+{
+	/* write access: NFS makes flock() a lock of the server, which asks for it */
+	int fd = openat(w->dirfd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	if (!store_lock(fd, LOCK_EX) && store_same_file(fd, w->dirfd, name) && is_alone(w->dirfd, name))
+		return fd;
+	close(fd);
+	return -1;
 }
 
 /* Under its lock. */
-static int drop_candidate(struct sweep *w, const struct candidate *c, uint64_t *bytes)
+static int drop(struct sweep *w, const char *name, int fd)
 {
 	struct stat st;
 
-	if (c->needed)
+	if (is_needed(w, name))
 		return 0;
-	if (fstat(c->fd, &st) || unlinkat(w->dirfd, c->name, 0))
-		return errno == ENOENT ? 0 : -errno;
-	if (st.st_nlink == 1)
-		*bytes += st.st_size;
+	if (fstat(fd, &st) || unlinkat(w->dirfd, name, 0))
+		return errno == ENOENT ? 0 :
+		       store_fail(w->store, w->err, -errno, "cannot remove what nobody shares", SHARED_DIR);
+	w->removed->bytes += st.st_size;
 	return 0;
 }
 
-int store_sweep_shared(const struct store *s, uint64_t *ret_bytes)
+#define BATCH	64
+
+/* Some that did not seem to be needed: locked first, then looked at once more. */
+static int drop_batch(struct sweep *w, const shared_name *names, size_t n)
 {
-	struct sweep w = { .store = s, .dirfd = store_shared_dir(s, false) };
+	int fds[BATCH], ret = 0;
+	bool any = false;
+
+	for (size_t i = 0; i < n; i++) {
+		fds[i] = lock_alone(w, names[i]);
+		any |= fds[i] >= 0;
+	}
+	if (any)
+		ret = find_needed(w, true);
+	for (size_t i = 0; i < n; i++) {
+		if (fds[i] < 0)
+			continue;
+		if (!ret)
+			ret = drop(w, names[i], fds[i]);
+		close(fds[i]);
+	}
+	return ret;
+}
+
+static int drop_unneeded(struct sweep *w, const struct buf *alone)
+{
+	const shared_name *names = (const void *)alone->data;
+	shared_name batch[BATCH];
+	size_t n = 0;
+	int ret = find_needed(w, false);
+
+	for (size_t i = 0; !ret && i < alone->len / sizeof(*names); i++) {
+		if (!is_needed(w, names[i]))
+			memcpy(batch[n++], names[i], sizeof(shared_name));
+		if (n == BATCH || (n && i + 1 == alone->len / sizeof(*names))) {
+			ret = drop_batch(w, batch, n);
+			n = 0;
+		}
+	}
+	return ret;
+}
+
+/* A damaged generation keeps it all, and is no failure of this. */
+static bool is_damage(int ret)
+{
+	return ret == -EBADMSG || ret == -EOPNOTSUPP;
+}
+
+int store_sweep(struct store *s, struct ckpt_err *err, struct store_removed *removed)
+{
+	struct ckpt_err why = CKPT_ERR_INIT;
+	struct sweep w = { .store = s, .err = &why, .removed = removed };
+	struct buf alone = { 0 };
 	int ret;
 
-	if (w.dirfd < 0)
-		return w.dirfd == -ENOENT ? 0 : w.dirfd;
-	ret = find_candidates(&w);
-	if (!ret && nr_candidates(&w))
-		ret = mark_needed(&w);
-	for (size_t i = 0; i < nr_candidates(&w); i++) {
-		if (!ret)
-			ret = drop_candidate(&w, candidate(&w, i), ret_bytes);
-		close(candidate(&w, i)->fd);
-	}
-	if (!ret && nr_candidates(&w))
+	dedup_index_clean(s);
+	w.dirfd = store_shared_dir(s, false);
+	if (w.dirfd == -ENOENT || w.dirfd == -EACCES)
+		return 0;		/* there is none, or it is another user's */
+	ret = w.dirfd < 0 ? w.dirfd : find_alone(&w, &alone);
+	if (ret)
+		store_fail(s, &why, ret, "cannot look at what is shared", SHARED_DIR);
+	if (!ret && alone.len)
+		ret = drop_unneeded(&w, &alone);
+	if (!ret && alone.len) {
 		ret = util_fsync_dir(w.dirfd);
-	close(w.dirfd);
-	buf_free(&w.candidates);
+		if (ret)
+			store_fail(s, &why, ret, "cannot sync the directory", SHARED_DIR);
+	}
+	if (is_damage(ret))
+		removed->held += alone.len / sizeof(shared_name);
+	else if (ret)
+		ckpt_err_set(err, ret, "%s", why.text);
+	if (w.dirfd >= 0)
+		close(w.dirfd);
+	buf_free(&alone);
+	buf_free(&w.needed);
 	unlinkat(s->fd, SHARED_DIR, AT_REMOVEDIR);	/* fails, as it should, if anything is in it */
-	return ret;
+	return is_damage(ret) ? 0 : ret;
 }

@@ -209,6 +209,12 @@ int store_remove(struct store *store, const char *name, uint64_t generation,
 int store_gc(struct store *store, const char *name, unsigned int keep, struct ckpt_err *err,
 	     struct store_removed *ret_removed);
 
+/*
+ * After some were removed: remove what was kept because generations had pages in it and none has any more.
+ * A generation that cannot be read keeps all.  @removed is added to.
+ */
+int store_sweep(struct store *store, struct ckpt_err *err, struct store_removed *removed);
+
 /* ------------------------------------------------------------------------------- audit */
 
 /**
