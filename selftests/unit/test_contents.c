@@ -464,6 +464,8 @@ static int fill(int fd, void *arg)
 	return 0;
 }
 
+static bool copies_are_secret;
+
 struct got {
 	int	fd;
 	char	*path;
@@ -474,7 +476,7 @@ static int try_copy(const struct store *s, const char *dir, const char *name, co
 		    void *arg, struct ckpt_err *err, struct got *g)
 {
 	char digest[META_DIGEST + 1];
-	struct copy_of want = { .name = name, .digest = digest };
+	struct copy_of want = { .name = name, .digest = digest, .secret = copies_are_secret };
 	struct copies *c;
 	struct stat st;
 	int fd = open(content, O_RDONLY), ret;
@@ -605,6 +607,52 @@ static void without_a_store_a_directory_has_to_be_named(void)
 	store_close(s);
 }
 
+static struct got copy_of_mode(const struct store *s, bool secret, mode_t mode)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct got g;
+
+	copies_are_secret = secret;
+	REQUIRE_OK(try_copy(s, NULL, "x", "file", NULL, &err, &g), err);
+	REQUIRE_EQ(g.st.st_mode & 07777, mode);
+	REQUIRE_EQ(g.st.st_uid, geteuid());
+	return g;
+}
+
+static void a_secret_copy_is_its_owners_alone(void)
+{
+	struct store *s = begin_copies();
+	struct got a, b, c;
+	int fd;
+
+	umask(0);
+	a = copy_of_mode(s, true, 0500);
+	b = copy_of_mode(s, false, 0500);
+	REQUIRE(a.st.st_ino == b.st.st_ino);
+	/* nor does the one that takes the place of a damaged one */
+	REQUIRE(!chmod(a.path, 0700));
+	fd = open(a.path, O_WRONLY);
+	REQUIRE(fd >= 0 && pwrite(fd, "damage", 6, 100) == 6 && !close(fd));
+	c = copy_of_mode(s, false, 0500);
+	REQUIRE(a.st.st_ino != c.st.st_ino);
+	drop(&a);
+	drop(&b);
+	drop(&c);
+	store_close(s);
+}
+
+static void one_that_others_could_read_is_closed_to_them(void)
+{
+	struct store *s = begin_copies();
+	struct got a = copy_of_mode(s, false, 0555), b = copy_of_mode(s, true, 0500);
+
+	REQUIRE(a.st.st_ino == b.st.st_ino);
+	REQUIRE_EQ(filled, 1);
+	drop(&a);
+	drop(&b);
+	store_close(s);
+}
+
 /* By the mapping alone, as a restored program has it. */
 static void a_copy_in_use_is_not_swept(void)
 {
@@ -667,6 +715,9 @@ static const struct tap_test tests[] = {
 	  what_others_could_have_put_there_is_not_used },
 	{ "without_a_store_a_directory_has_to_be_named",
 	  without_a_store_a_directory_has_to_be_named },
+	{ "a_secret_copy_is_its_owners_alone", a_secret_copy_is_its_owners_alone },
+	{ "one_that_others_could_read_is_closed_to_them",
+	  one_that_others_could_read_is_closed_to_them },
 	{ "a_copy_in_use_is_not_swept", a_copy_in_use_is_not_swept },
 	{ "nothing_is_swept_while_a_restore_is_under_way",
 	  nothing_is_swept_while_a_restore_is_under_way },

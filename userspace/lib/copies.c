@@ -4,7 +4,7 @@
  * executable, library or data file that is not what it was.
  *
  *	STORE/.files/				0755, or a directory the user names
- *	STORE/.files/ckpt-DIGEST-NAME		0555, one a content and name
+ *	STORE/.files/ckpt-DIGEST-NAME		0555, one a content and name; 0500: out of an encrypted image
  *	STORE/.files/.tmp-DIGEST-N		being written
  *
  * They have names, not O_TMPFILE or memfd, so that the program can be snapshotted again: a mapping has to
@@ -47,6 +47,8 @@
 #define TEMP_PREFIX	".tmp-"
 #define NAME_LEN	160		/* of the file's own; with the rest it is below NAME_MAX */
 #define COPY_NAME_MAX	256
+#define MODE		0555
+#define MODE_SECRET	0500
 #define TEMPS_MAX	1000
 #define LOCK_TRIES	200
 #define LOCK_WAIT_NS	20000000
@@ -237,6 +239,11 @@ static int is_sound(int fd, const struct copy_of *want)
 	return !strcmp(digest, want->digest);
 }
 
+static bool is_closed(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && !(st->st_mode & 0077);
+}
+
 /* The one that is there: its descriptor, -ENOENT (no text): none, or none that is sound. */
 static int find(const struct copies *c, const char *name, const struct copy_of *want,
 		struct ckpt_err *err)
@@ -255,6 +262,8 @@ static int find(const struct copies *c, const char *name, const struct copy_of *
 		ret = ckpt_err_set(err, ESTALE, "%s: is no file", path);
 	if (!ret)
 		ret = store_check_ours(fd, path, err);
+	if (!ret && want->secret && !is_closed(&st) && fchmod(fd, MODE_SECRET))
+		ret = failed(c, name, errno, "others can read it, and it cannot be closed to them", err);
 	if (!ret) {
 		ret = is_sound(fd, want);
 		if (ret < 0)
@@ -296,7 +305,7 @@ static int write_temp(const struct copies *c, const char *name, int fd, const st
 
 	if (ret)
 		return ret;
-	if (ftruncate(fd, (off_t)want->size) || fchmod(fd, 0555))
+	if (ftruncate(fd, (off_t)want->size) || fchmod(fd, want->secret ? MODE_SECRET : MODE))
 		return failed(c, name, errno, "cannot be written", err);
 	futimens(fd, times);	/* for people: a copy is known by its digest */
 	ret = util_fsync(fd);
@@ -350,14 +359,18 @@ static int make(const struct copies *c, const char *name, const struct copy_of *
 int copies_get(struct copies *c, const struct copy_of *want, copies_fill_fn fill, void *arg,
 	       struct ckpt_err *err, int *ret_fd, char **ret_path)
 {
+	struct copy_of as = *want;
 	char name[COPY_NAME_MAX];
 	struct stat st;
+	bool instead;
 	int fd, ret;
 
 	copy_name(want, name);
 	fd = find(c, name, want, err);
 	if (fd == -ENOENT) {
-		ret = make(c, name, want, !fstatat(c->fd, name, &st, AT_SYMLINK_NOFOLLOW), fill, arg, err);
+		instead = !fstatat(c->fd, name, &st, AT_SYMLINK_NOFOLLOW);
+		as.secret |= instead && is_closed(&st);
+		ret = make(c, name, &as, instead, fill, arg, err);
 		if (ret)
 			return ret;
 		fd = find(c, name, want, err);

@@ -31,6 +31,7 @@ struct copy_of {
 	const char	*digest;	/* meta_digest() of all of it */
 	uint64_t	size;
 	int64_t		mtime_ns;
+	bool		secret;		/* nobody but its owner is to read it */
 };
 
 /* Fill the empty file @fd.  0 or -errno, and the text is told. */
@@ -38,7 +39,8 @@ typedef int (*copies_fill_fn)(int fd, void *arg);
 
 /*
  * The copy of that digest, open for reading; made by @fill if there is none that is sound, and then read
- * again.  It is not removed as long as the open file is, by descriptor or mapping, whoever has it.
+ * again.  One that is there for others to read is closed to them when @want is secret; none is ever opened
+ * to more.  It is not removed as long as the open file is, by descriptor or mapping, whoever has it.
  * @ret_path, to be freed, is where it is.
  */
 int copies_get(struct copies *c, const struct copy_of *want, copies_fill_fn fill, void *arg,

@@ -124,6 +124,7 @@ static int get(struct restore *rs, const struct meta_file *mf)
 {
 	const struct copy_of want = {
 		.name = mf->path, .digest = mf->digest, .size = mf->size, .mtime_ns = mf->mtime_ns,
+		.secret = chain_is_encrypted(rs->opts->chain),
 	};
 	struct restore_copies *rc = rs->files->copies;
 	struct filler f = { .rs = rs, .mf = mf };
