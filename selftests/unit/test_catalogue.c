@@ -9,7 +9,7 @@
 #include "chain.h"
 #include "image-format.h"
 #include "retain.h"
-#include "stores.h"
+#include "sealed.h"
 #include "util.h"
 
 #define GENERATIONS	3
@@ -17,14 +17,14 @@
 #define CATALOGUE	"s/.catalogue"
 
 /* Images that were opened, by the library itself too. */
-static unsigned int opened;
+static unsigned int images_opened;
 
 int __real_image_open(int fd, const char *label, struct ckpt_err *err, struct image **ret_image);
 int __wrap_image_open(int fd, const char *label, struct ckpt_err *err, struct image **ret_image);
 
 int __wrap_image_open(int fd, const char *label, struct ckpt_err *err, struct image **ret_image)
 {
-	opened++;
+	images_opened++;
 	return __real_image_open(fd, label, err, ret_image);
 }
 
@@ -72,9 +72,9 @@ static unsigned int look(struct store *s, struct seen *ret)
 	struct ckpt_err err = CKPT_ERR_INIT;
 
 	memset(ret, 0, sizeof(*ret));
-	opened = 0;
+	images_opened = 0;
 	REQUIRE_OK(store_list(s, NULL, see, ret, &err), err);
-	return opened;
+	return images_opened;
 }
 
 static bool same_but_for_verdicts(const struct seen *a, const struct seen *b)
@@ -283,6 +283,108 @@ static void what_verify_found_is_not_lost_to_a_look(void)
 	look(s, &all);
 	REQUIRE_EQ(all.verdicts[STORE_SOUND], 2);
 	store_close(s);
+}
+
+/* The newest of "job", encrypted to @to, if to anybody. */
+static void put_sealed(struct store *s, const struct recipients *to, const struct image_info *parent,
+		       struct image_info *ret_info)
+{
+	struct image_params params = {
+		.job = "job", .pid = OWNER, .page_size = PAGE, .frame_size = PAGE, .parent = parent,
+		.to = to,
+	};
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct image_writer *iw;
+	struct store_writer *w;
+
+	REQUIRE_OK(store_writer_open(s, "job", &err, &w), err);
+	params.generation = store_writer_generation(w);
+	REQUIRE_OK(image_writer_open(store_writer_fd(w), &params, &err, &iw), err);
+	fill_image(iw, 1, ret_info);
+	REQUIRE_OK(store_writer_commit(w, &err), err);
+	store_writer_close(w);
+}
+
+/* As ckptctl and the library do it; @key: NULL without. */
+static int verify_with(struct store *s, const char *ref, const char *key)
+{
+	struct keyring *k = key ? keyring_of(key) : NULL;
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct catalogue *cat = catalogue_open(s);
+	struct chain *c;
+	int ret = 0;
+
+	REQUIRE_OK(chain_open(s, ref, false, &err, &c), err);
+	if (k)
+		ret = chain_unlock(c, k, &err);
+	if (ret == -EBADMSG)
+		catalogue_forged(cat, c);
+	for (size_t i = 0; !ret && i < chain_length(c); i++)
+		ret = catalogue_verify(cat, c, i, NULL, NULL, NULL, NULL);
+	chain_close(c);
+	catalogue_close(cat);
+	keyring_free(k);
+	return ret;
+}
+
+/* As one does who has no key: a trailer with another hash under the key, and the checksum made right. */
+static void forge(const char *path)
+{
+	int fd = open(path, O_RDWR);
+	struct forged f = { .file = bytes_of_fd(fd) };
+
+	locate(&f);
+	f.trailer->mac[3] ^= 0x10;
+	REQUIRE(!image_root_digest(f.header, f.table, f.trailer->sections * sizeof(*f.table), f.trailer,
+				   f.trailer->digest));
+	REQUIRE_EQ(pwrite(fd, f.file.data, f.file.size, 0), (ssize_t)f.file.size);
+	free(f.file.data);
+	close(fd);
+	settle(path);
+}
+
+static struct seen looked(struct store *s)
+{
+	struct seen all;
+
+	look(s, &all);
+	return all;
+}
+
+/* Checksums alone say nothing of what is encrypted; a forgery that the key has shown stays known. */
+static void without_the_key_nothing_is_found_sound(void)
+{
+	struct recipients to;
+	struct image_info info;
+	struct store *s;
+
+	enter_scratch();
+	to = both();
+	s = open_store();
+	put_sealed(s, &to, NULL, &info);
+	put_sealed(s, &to, &info, NULL);
+	settle(FILE2);
+	REQUIRE_EQ(verify_with(s, "job", NULL), 0);
+	REQUIRE_EQ(looked(s).verdicts[STORE_NOT_VERIFIED], 2);
+	REQUIRE_EQ(verify_with(s, "job", "alice"), 0);
+	REQUIRE_EQ(verify_with(s, "job", NULL), 0);
+	REQUIRE_EQ(looked(s).verdicts[STORE_SOUND], 2);
+	forge(FILE2);
+	REQUIRE_EQ(verify_with(s, "job", NULL), 0);
+	REQUIRE_EQ(looked(s).verdicts[STORE_NOT_VERIFIED], 1);
+	REQUIRE_EQ(looked(s).verdicts[STORE_SOUND], 1);
+	REQUIRE_EQ(verify_with(s, "job", "bob"), -EBADMSG);
+	REQUIRE_EQ(looked(s).verdicts[STORE_DAMAGED], 1);
+	REQUIRE_EQ(verify_with(s, "job", NULL), 0);
+	REQUIRE_EQ(looked(s).verdicts[STORE_DAMAGED], 1);
+	REQUIRE_EQ(looked(s).verdicts[STORE_SOUND], 1);
+	/* damage is found without the key too */
+	flip("s/job/gen-00000001.ckpt", 3 * PAGE);
+	settle("s/job/gen-00000001.ckpt");
+	REQUIRE_EQ(verify_with(s, "job@1", NULL), -EBADMSG);
+	REQUIRE_EQ(looked(s).verdicts[STORE_DAMAGED], 2);
+	store_close(s);
+	recipients_free(&to);
 }
 
 /* ------------------------------------------------------------------------------ broken */
@@ -528,6 +630,7 @@ static const struct tap_test tests[] = {
 	{ "without_it_nothing_but_time_is_lost", without_it_nothing_but_time_is_lost },
 	{ "what_is_gone_is_forgotten", what_is_gone_is_forgotten },
 	{ "what_verify_found_is_told", what_verify_found_is_told },
+	{ "without_the_key_nothing_is_found_sound", without_the_key_nothing_is_found_sound },
 	{ "what_verify_found_is_not_lost_to_a_look", what_verify_found_is_not_lost_to_a_look },
 	{ "flipped_bits_change_no_answer", flipped_bits_change_no_answer },
 	{ "cut_short_or_noise_it_is_made_anew", cut_short_or_noise_it_is_made_anew },

@@ -92,12 +92,17 @@ static int verify_chain(struct all *a, struct chain *chain, bool locked, json_t 
 }
 
 /* Whoever names no key has none: checksums can be looked at without. */
-static int unlock(struct ctl *ctl, struct chain *chain, struct ckpt_err *err, bool *ret_locked)
+static int unlock(const struct all *a, struct chain *chain, struct ckpt_err *err, bool *ret_locked)
 {
+	struct ctl *ctl = a->ctl;
 	int ret = chain_is_encrypted(chain) ? ctl_keyring(ctl, err) : 0;
 
 	*ret_locked = !ret && chain_is_encrypted(chain) && !ctl->keyring;
-	return ret || *ret_locked ? ret : ctl_unlock(ctl, chain, err);
+	if (!ret && !*ret_locked)
+		ret = ctl_unlock(ctl, chain, err);
+	if (ret == -EBADMSG)
+		catalogue_forged(a->catalogue, chain);
+	return ret;
 }
 
 static int verify_ref(struct all *a, const char *text)
@@ -113,7 +118,7 @@ static int verify_ref(struct all *a, const char *text)
 	ret = chain_open(a->store, text, false, &err, &chain);
 	if (!ret) {
 		length = chain_length(chain);
-		ret = unlock(a->ctl, chain, &err, &locked);
+		ret = unlock(a, chain, &err, &locked);
 	}
 	if (!ret)
 		ret = verify_chain(a, chain, locked, damages, &err, &data_pages);

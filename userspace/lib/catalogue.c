@@ -482,22 +482,43 @@ void catalogue_learn(struct catalogue *cat, const char *job, uint64_t generation
 		remember(cat, job, generation, fd, st, info, STORE_NOT_VERIFIED);
 }
 
+/* @st: of the member's file, before it was looked at. */
+static void note(struct catalogue *cat, const struct chain *chain, size_t i, const struct stat *st,
+		 enum store_verdict verdict)
+{
+	const struct store_ref *ref = chain_ref(chain);
+	const struct image_info *info = image_get_info(chain_member(chain, i));
+
+	remember(cat, ref->name, i ? info->generation : ref->generation, chain_member_fd(chain, i), st,
+		 info, verdict);
+	if (util_clock_ns(CLOCK_MONOTONIC) - cat->flushed > FLUSH_EVERY)
+		flush(cat);
+}
+
+void catalogue_forged(struct catalogue *cat, const struct chain *chain)
+{
+	struct stat st;
+	size_t i = 0;
+
+	while (i < chain_length(chain) && !image_is_locked(chain_member(chain, i)))
+		i++;
+	if (cat && chain_ref(chain)->name[0] && i < chain_length(chain) &&
+	    !fstat(chain_member_fd(chain, i), &st))
+		note(cat, chain, i, &st, STORE_DAMAGED);
+}
+
 int catalogue_verify(struct catalogue *cat, struct chain *chain, size_t i, image_damage_fn fn, void *arg,
 		     struct ckpt_err *err, struct image_pages_stats *ret_stats)
 {
-	const struct store_ref *ref = chain_ref(chain);
 	struct image *image = chain_member(chain, i);
-	const struct image_info *info = image_get_info(image);
-	int fd = chain_member_fd(chain, i), ret;
 	struct stat st;
-	bool known = cat && ref->name[0] && !fstat(fd, &st);
+	bool known = cat && chain_ref(chain)->name[0] && !fstat(chain_member_fd(chain, i), &st);
+	int ret = image_verify(image, fn, arg, err, ret_stats);
 
-	ret = image_verify(image, fn, arg, err, ret_stats);
-	if (!known || (ret && ret != -EBADMSG))
-		return ret;
-	remember(cat, ref->name, i ? info->generation : ref->generation, fd, &st, info,
-		 ret ? STORE_DAMAGED : STORE_SOUND);
-	if (util_clock_ns(CLOCK_MONOTONIC) - cat->flushed > FLUSH_EVERY)
-		flush(cat);
+	/* right checksums anybody can make: they say nothing, and undo no verdict of who had the key */
+	if (known && ret == -EBADMSG)
+		note(cat, chain, i, &st, STORE_DAMAGED);
+	else if (known && !ret && !image_is_locked(image))
+		note(cat, chain, i, &st, STORE_SOUND);
 	return ret;
 }

@@ -43,9 +43,12 @@ void catalogue_learn(struct catalogue *cat, const char *job, uint64_t generation
 
 /*
  * image_verify() of member @i of @chain, and remember what came of it: that it is sound or that it is
- * damaged; not that it could not be read.
+ * damaged; not that it could not be read, and not that a locked one has the right checksums.
  */
 int catalogue_verify(struct catalogue *cat, struct chain *chain, size_t i, image_damage_fn fn, void *arg,
 		     struct ckpt_err *err, struct image_pages_stats *ret_stats);
+
+/* chain_unlock() has found a forgery (-EBADMSG): remember that of the first member that is locked still. */
+void catalogue_forged(struct catalogue *cat, const struct chain *chain);
 
 #endif
