@@ -10,6 +10,7 @@
 #include "image-format.h"
 #include "retain.h"
 #include "sealed.h"
+#include "snap.h"
 #include "util.h"
 
 #define GENERATIONS	3
@@ -560,11 +561,10 @@ struct row {
 	char				job[72];
 };
 
-/* Have the catalogue say that generation 2 is what generation 1 is: a full one. */
-static void lie(void)
+/* Have the catalogue say that generation 2 is one with this header and trailer. */
+static void lie_with(const struct image_header_disk *header, const struct image_trailer_disk *trailer)
 {
 	static const char sql[] = "UPDATE generations SET header=?1,trailer=?2,size=?3,hash=?4 WHERE generation=2";
-	struct bytes one = content("s/job/gen-00000001.ckpt");
 	uint8_t hash[UTIL_HASH_SIZE];
 	struct row r = { .numbers = { 2 } };
 	sqlite3_stmt *q;
@@ -572,8 +572,8 @@ static void lie(void)
 	sqlite3 *db;
 
 	REQUIRE(!stat(FILE2, &st));
-	memcpy(&r.header, one.data, sizeof(r.header));
-	memcpy(&r.trailer, one.data + one.size - sizeof(r.trailer), sizeof(r.trailer));
+	r.header = *header;
+	r.trailer = *trailer;
 	r.numbers[1] = st.st_dev;
 	r.numbers[2] = st.st_ino;
 	r.numbers[3] = st.st_size;
@@ -590,7 +590,58 @@ static void lie(void)
 	REQUIRE_EQ(sqlite3_step(q), SQLITE_DONE);
 	sqlite3_finalize(q);
 	sqlite3_close(db);
+}
+
+/* That it is what generation 1 is: a full one. */
+static void lie(void)
+{
+	struct bytes one = content("s/job/gen-00000001.ckpt");
+
+	lie_with((void *)one.data, (void *)(one.data + one.size - sizeof(struct image_trailer_disk)));
 	free(one.data);
+}
+
+/* That it is not encrypted. */
+static void lie_that_it_is_plain(void)
+{
+	struct forged f = { .file = content(FILE2) };
+
+	locate(&f);
+	f.header->incompat &= ~(uint64_t)IMAGE_INCOMPAT_ENCRYPTED;
+	util_hash(f.header, offsetof(struct image_header_disk, hash), f.header->hash);
+	lie_with(f.header, f.trailer);
+	free(f.file.data);
+}
+
+static int see_encrypted(const struct store_entry *e, void *arg)
+{
+	REQUIRE(e->info);
+	*(bool *)arg |= image_info_is_encrypted(e->info);
+	return 0;
+}
+
+/* Memory in the clear does not follow encrypted memory because somebody says that it was not. */
+static void who_follows_does_not_ask_it(void)
+{
+	struct recipients to = both();
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct store *s;
+	bool told = false;
+
+	remove_tree("s");
+	s = open_store();
+	put_sealed(s, NULL, NULL, NULL);
+	REQUIRE_OK(snap_parent_plain(s, "job", &err), err);
+	put_sealed(s, &to, NULL, NULL);
+	settle(FILE2);
+	looked(s);
+	lie_that_it_is_plain();
+	REQUIRE_OK(store_list(s, "job", see_encrypted, &told, &err), err);
+	REQUIRE(!told);
+	REQUIRE_EQ(snap_parent_plain(s, "job", &err), -ENOKEY);
+	REQUIRE(strstr(err.text, "job@2"));
+	store_close(s);
+	recipients_free(&to);
 }
 
 /* Even the best of lies: who acts on what is there has read it. */
@@ -621,6 +672,7 @@ static void who_removes_or_builds_does_not_ask_it(void)
 	REQUIRE_EQ(kept.folded, 1);
 	REQUIRE_EQ(kept.removed.generations, 1);
 	store_close(s);
+	who_follows_does_not_ask_it();
 }
 
 static const struct tap_test tests[] = {

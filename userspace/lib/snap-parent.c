@@ -85,7 +85,7 @@ int snap_parent_plain(struct store *store, const char *job, struct ckpt_err *err
 {
 	struct ckpt_err why = CKPT_ERR_INIT;
 	uint64_t encrypted = 0;
-	int ret = store_list(store, job, note_encrypted, &encrypted, &why);
+	int ret = store_list_anew(store, job, note_encrypted, &encrypted, &why);
 
 	if (ret && ret != -ENOENT)
 		return ckpt_err_set(err, ret, "%s", why.text);
