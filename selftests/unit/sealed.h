@@ -149,6 +149,26 @@ static inline void check_content(struct image *img, uint64_t seed)
 	}
 }
 
+/* The next generation of "job", on @parent, encrypted to @to; either may be NULL. */
+static inline void put_sealed(struct store *s, const struct image_info *parent, const struct recipients *to,
+		       struct image_info *ret_info)
+{
+	struct image_params params = {
+		.job = "job", .pid = OWNER, .page_size = PAGE, .frame_size = PAGE, .parent = parent,
+		.to = to,
+	};
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct store_writer *w;
+	struct image_writer *iw;
+
+	REQUIRE_OK(store_writer_open(s, "job", &err, &w), err);
+	params.generation = store_writer_generation(w);
+	REQUIRE_OK(image_writer_open(store_writer_fd(w), &params, &err, &iw), err);
+	fill_image(iw, params.generation, ret_info);
+	REQUIRE_OK(store_writer_commit(w, &err), err);
+	store_writer_close(w);
+}
+
 /* Sections of new_image(): KEYS, STATE, PAGES four times, META, META. */
 enum { S_KEYS, S_STATE, S_PAGES, S_MORE, S_ZEROS, S_MORE_ZEROS, S_META };
 

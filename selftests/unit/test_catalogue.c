@@ -286,26 +286,6 @@ static void what_verify_found_is_not_lost_to_a_look(void)
 	store_close(s);
 }
 
-/* The newest of "job", encrypted to @to, if to anybody. */
-static void put_sealed(struct store *s, const struct recipients *to, const struct image_info *parent,
-		       struct image_info *ret_info)
-{
-	struct image_params params = {
-		.job = "job", .pid = OWNER, .page_size = PAGE, .frame_size = PAGE, .parent = parent,
-		.to = to,
-	};
-	struct ckpt_err err = CKPT_ERR_INIT;
-	struct image_writer *iw;
-	struct store_writer *w;
-
-	REQUIRE_OK(store_writer_open(s, "job", &err, &w), err);
-	params.generation = store_writer_generation(w);
-	REQUIRE_OK(image_writer_open(store_writer_fd(w), &params, &err, &iw), err);
-	fill_image(iw, 1, ret_info);
-	REQUIRE_OK(store_writer_commit(w, &err), err);
-	store_writer_close(w);
-}
-
 /* As ckptctl and the library do it; @key: NULL without. */
 static int verify_with(struct store *s, const char *ref, const char *key)
 {
@@ -362,8 +342,8 @@ static void without_the_key_nothing_is_found_sound(void)
 	enter_scratch();
 	to = both();
 	s = open_store();
-	put_sealed(s, &to, NULL, &info);
-	put_sealed(s, &to, &info, NULL);
+	put_sealed(s, NULL, &to, &info);
+	put_sealed(s, &info, &to, NULL);
 	settle(FILE2);
 	REQUIRE_EQ(verify_with(s, "job", NULL), 0);
 	REQUIRE_EQ(looked(s).verdicts[STORE_NOT_VERIFIED], 2);
@@ -632,7 +612,7 @@ static void who_follows_does_not_ask_it(void)
 	s = open_store();
 	put_sealed(s, NULL, NULL, NULL);
 	REQUIRE_OK(snap_parent_plain(s, "job", &err), err);
-	put_sealed(s, &to, NULL, NULL);
+	put_sealed(s, NULL, &to, NULL);
 	settle(FILE2);
 	looked(s);
 	lie_that_it_is_plain();

@@ -7,26 +7,6 @@
 #include "retain.h"
 #include "sealed.h"
 
-/* The next generation of "job", on @parent; @replaces: somebody puts it in the place of that one. */
-static void put_sealed(struct store *s, const struct image_info *parent, const struct recipients *to,
-		       struct image_info *ret_info)
-{
-	struct image_params params = {
-		.job = "job", .pid = OWNER, .page_size = PAGE, .frame_size = PAGE, .parent = parent,
-		.to = to,
-	};
-	struct ckpt_err err = CKPT_ERR_INIT;
-	struct store_writer *w;
-	struct image_writer *iw;
-
-	REQUIRE_OK(store_writer_open(s, "job", &err, &w), err);
-	params.generation = store_writer_generation(w);
-	REQUIRE_OK(image_writer_open(store_writer_fd(w), &params, &err, &iw), err);
-	fill_image(iw, params.generation, ret_info);
-	REQUIRE_OK(store_writer_commit(w, &err), err);
-	store_writer_close(w);
-}
-
 static int open_with(struct store *s, const char *ref, const char *key, struct ckpt_err *err,
 		     struct chain **ret_chain)
 {

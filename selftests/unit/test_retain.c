@@ -5,7 +5,7 @@
 #include "api-priv.h"
 #include "chain.h"
 #include "libckpt.h"
-#include "stores.h"
+#include "sealed.h"
 
 #define HOUR	3600000000000ull
 
@@ -115,6 +115,52 @@ static void a_fold_can_be_given_up(void)
 	store_close(store.store);
 }
 
+/* The key is found as by all of the library: that of the environment, when the store was given none. */
+static void what_is_encrypted_is_folded_with_the_key(void)
+{
+	struct ckpt_retain_request q = { .size = sizeof(q), .keep = 1 };
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct recipients to;
+	struct image_info info;
+	struct ckpt_retained r;
+
+	enter_scratch();
+	to = both();
+	store = (struct ckpt_store){ .store = open_store() };
+	put_sealed(store.store, NULL, &to, &info);
+	put_sealed(store.store, &info, &to, NULL);
+	REQUIRE(!unsetenv(KEYRING_ENV));
+	r = retain(&q);
+	REQUIRE(r.locked == 1 && !r.folded && !r.generations);
+	REQUIRE(!setenv(KEYRING_ENV, "missing", 1));
+	REQUIRE_EQ(ckpt_store_retain(&store, &q, &err, &r), -ENOENT);
+	REQUIRE(!r.locked && list(store.store, "job")->count == 2);
+	REQUIRE(!setenv(KEYRING_ENV, "alice", 1));
+	r = retain(&q);
+	REQUIRE(!r.locked && r.folded == 1 && r.generations == 1);
+	REQUIRE_EQ(length("job"), 1);
+	store_close(store.store);
+	keyring_free(store.keyring);
+	recipients_free(&to);
+}
+
+static void copies_that_went_are_told(void)
+{
+	static const char copy[] = "s/.files/ckpt-0123456789abcdef0123456789abcdef-lib.so";
+	struct ckpt_retain_request q = { .size = sizeof(q), .name = "job" };
+	struct ckpt_retained r;
+
+	make(1);
+	REQUIRE(!mkdir("s/.files", 0755) && !close(open(copy, O_CREAT | O_WRONLY, 0500)));
+	REQUIRE_EQ(retain(&q).copies, 0);
+	q.name = NULL;
+	r = retain(&q);
+	if (!r.copies && !access(copy, F_OK))
+		SKIP("locks of this file system are not known to all");
+	REQUIRE_EQ(r.copies, 1);
+	store_close(store.store);
+}
+
 static void a_request_of_another_size_is_refused(void)
 {
 	struct ckpt_retain_request q = { .size = sizeof(q) - 1, .keep = 1 };
@@ -143,6 +189,8 @@ static const struct tap_test tests[] = {
 	{ "nothing_is_folded_if_that_is_asked", nothing_is_folded_if_that_is_asked },
 	{ "what_is_young_stays_and_three_in_any_case", what_is_young_stays_and_three_in_any_case },
 	{ "a_fold_can_be_given_up", a_fold_can_be_given_up },
+	{ "what_is_encrypted_is_folded_with_the_key", what_is_encrypted_is_folded_with_the_key },
+	{ "copies_that_went_are_told", copies_that_went_are_told },
 	{ "a_request_of_another_size_is_refused", a_request_of_another_size_is_refused },
 };
 

@@ -12,16 +12,18 @@ static void tell(const struct retain_result *r, struct ckpt_retained *ret)
 {
 	ret->generations = r->removed.generations;
 	ret->temporaries = r->removed.temporaries;
+	ret->copies = r->removed.copies;
 	ret->bytes = r->removed.bytes;
 	ret->held = r->removed.held;
 	ret->unreadable = r->removed.unreadable;
 	ret->folded = r->folded;
+	ret->locked = r->locked;
 }
 
 int ckpt_store_retain(struct ckpt_store *store, const struct ckpt_retain_request *request,
 		      struct ckpt_err *err, struct ckpt_retained *ret_retained)
 {
-	struct retain_result result;
+	struct retain_result result = { 0 };
 	struct retain_opts o = { 0 };
 	int ret;
 
@@ -36,7 +38,9 @@ int ckpt_store_retain(struct ckpt_store *store, const struct ckpt_retain_request
 	o.level = request->level;
 	o.progress = request->progress;
 	o.progress_arg = request->arg;
-	ret = retain_run(store->store, &o, err, &result);
+	ret = api_identities(store, err);
+	if (!ret)
+		ret = retain_run(store->store, &o, err, &result);
 	if (ret_retained)
 		tell(&result, ret_retained);
 	return ret;

@@ -381,25 +381,30 @@ struct ckpt_retain_request {
  * @size: sizeof(struct ckpt_retained), set by the caller
  * @generations: that were removed
  * @temporaries: likewise, what dead writers had left
- * @bytes: of both
+ * @copies: likewise, files made out of images that no program uses; none when a job is named
+ * @bytes: of all these
  * @held: generations kept because a newer one cannot be read
  * @unreadable: kept because they cannot be read themselves
  * @folded: that are full now
+ * @locked: that are not, since they are encrypted and no key opens them; what they are built on stays
  */
 struct ckpt_retained {
 	size_t		size;
 	uint64_t	generations;
 	uint64_t	temporaries;
+	uint64_t	copies;
 	uint64_t	bytes;
 	uint64_t	held;
 	uint64_t	unreadable;
 	uint64_t	folded;
+	uint64_t	locked;
 };
 
 /*
  * As ckptctl gc does: the oldest generation of a job that is to stay is folded into a full one if it is a
  * delta, and what nobody needs then is removed.  A job that fails does not keep the others from being
- * cleaned; the first failure is the error.  @ret_retained, which may be NULL, is filled then too, unless
+ * cleaned; the first failure is the error.  What is encrypted is folded with the keys of
+ * ckpt_store_identity() or $CKPT_IDENTITY.  @ret_retained, which may be NULL, is filled then too, unless
  * it is -EINVAL for the request.
  */
 int ckpt_store_retain(struct ckpt_store *store, const struct ckpt_retain_request *request,
