@@ -176,9 +176,12 @@ int load_module(struct ckpt_err *err);
 /* Into ctl->keyring what --identity or CKPT_IDENTITY names; NULL: neither does. */
 int ctl_keyring(struct ctl *ctl, struct ckpt_err *err);
 
-/* Unlock @chain or @image, if it is encrypted.  -ENOKEY: no key was given that fits. */
+/* Unlock @chain, if it is encrypted.  -ENOKEY: no key was given that fits. */
 int ctl_unlock(struct ctl *ctl, struct chain *chain, struct ckpt_err *err);
-int ctl_unlock_image(struct ctl *ctl, struct image *image, struct ckpt_err *err);
+
+/* For who can do with less: then it stays locked, all of it, which is no error. */
+int ctl_unlock_if_can(struct ctl *ctl, struct chain *chain, struct ckpt_err *err, bool *ret_locked);
+int ctl_unlock_image_if_can(struct ctl *ctl, struct image *image, struct ckpt_err *err);
 
 /* ----------------------------------------------------------------------------- memory.c */
 

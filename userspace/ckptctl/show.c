@@ -121,7 +121,7 @@ static void human_process(json_t *o)
 	       json_array_size(json_object_get(process, "mappings")));
 }
 
-static void human_keys(json_t *image)
+static void human_keys(const struct ctl *ctl, json_t *image)
 {
 	json_t *key;
 	size_t i;
@@ -131,8 +131,9 @@ static void human_keys(json_t *image)
 	json_array_foreach(json_object_get(image, "recipients"), i, key)
 		printf("  %-8s %s\n", i ? "" : "to", json_string_value(key));
 	if (json_is_true(json_object_get(image, "locked")))
-		printf("           %snot authenticated, and more cannot be told, without a key: --identity%s\n",
-		       out_yellow(), out_plain());
+		printf("           %snot authenticated, and more cannot be told, %s: --identity%s\n",
+		       out_yellow(), ctl->keyring ? "for no key that was given opens it" : "without a key",
+		       out_plain());
 	if (json_is_true(json_object_get(image, "delta")) &&
 	    !json_is_true(json_object_get(image, "parent_encrypted")))
 		printf("           %swhat it is built on is not encrypted%s\n", out_yellow(), out_plain());
@@ -168,7 +169,7 @@ static void human(const struct ctl *ctl, json_t *o)
 	       out_get(image, "generation"),
 	       json_is_true(json_object_get(image, "delta")) ? "delta" : "full",
 	       json_is_true(json_object_get(image, "encrypted")) ? ", encrypted" : "");
-	human_keys(image);
+	human_keys(ctl, image);
 	human_shared(o);
 	if (out_get(pause, "total_ns"))
 		printf("  pause    %s\n", out_time(out_get(pause, "total_ns"), b));
@@ -194,10 +195,8 @@ static int show(struct ctl *ctl, const char *text)
 		ret = store_resolve(store, text, &ctl->err, &fd, &ref);
 	if (!ret)
 		ret = image_open(fd, ref.label, &ctl->err, &image);
-	if (!ret && image_is_locked(image))
-		ret = ctl_keyring(ctl, &ctl->err);
-	if (!ret && ctl->keyring)
-		ret = ctl_unlock_image(ctl, image, &ctl->err);
+	if (!ret)
+		ret = ctl_unlock_image_if_can(ctl, image, &ctl->err);
 	if (!ret)
 		ret = report_image(image, ref.label, &ctl->err, &report);
 	image_close(image);

@@ -19,9 +19,27 @@ int ctl_unlock(struct ctl *ctl, struct chain *chain, struct ckpt_err *err)
 	return ret ? ret : chain_unlock(chain, ctl->keyring, err);
 }
 
-int ctl_unlock_image(struct ctl *ctl, struct image *image, struct ckpt_err *err)
+/* A key that does not fit is no worse than none. */
+int ctl_unlock_if_can(struct ctl *ctl, struct chain *chain, struct ckpt_err *err, bool *ret_locked)
+{
+	int ret = ctl_unlock(ctl, chain, err);
+
+	*ret_locked = ret == -ENOKEY;
+	if (!*ret_locked)
+		return ret;
+	chain_lock(chain);	/* those that it did fit */
+	ckpt_err_clear(err);
+	return 0;
+}
+
+int ctl_unlock_image_if_can(struct ctl *ctl, struct image *image, struct ckpt_err *err)
 {
 	int ret = image_is_locked(image) ? ctl_keyring(ctl, err) : 0;
 
-	return ret ? ret : image_unlock(image, ctl->keyring, err);
+	if (!ret)
+		ret = image_unlock(image, ctl->keyring, err);
+	if (ret != -ENOKEY)
+		return ret;
+	ckpt_err_clear(err);
+	return 0;
 }

@@ -91,15 +91,11 @@ static int verify_chain(struct all *a, struct chain *chain, bool locked, json_t 
 	return ret || locked ? ret : verify_state(chain_image(chain), err);
 }
 
-/* Whoever names no key has none: checksums can be looked at without. */
+/* Checksums can be looked at without a key. */
 static int unlock(const struct all *a, struct chain *chain, struct ckpt_err *err, bool *ret_locked)
 {
-	struct ctl *ctl = a->ctl;
-	int ret = chain_is_encrypted(chain) ? ctl_keyring(ctl, err) : 0;
+	int ret = ctl_unlock_if_can(a->ctl, chain, err, ret_locked);
 
-	*ret_locked = !ret && chain_is_encrypted(chain) && !ctl->keyring;
-	if (!ret && !*ret_locked)
-		ret = ctl_unlock(ctl, chain, err);
 	if (ret == -EBADMSG)
 		catalogue_forged(a->catalogue, chain);
 	return ret;
@@ -141,6 +137,14 @@ static int verify_entry(const struct store_entry *e, void *arg)
 	return verify_ref(arg, ref);
 }
 
+static const char *locked(const struct ctl *ctl, json_t *o)
+{
+	if (!json_is_true(json_object_get(o, "locked")))
+		return "";
+	return ctl->keyring ? "  (encrypted: content not authenticated, no key that was given opens it)" :
+		"  (encrypted: content not authenticated without the key)";
+}
+
 /* Damage is the image's; of anything else nobody should conclude that it is lost. */
 static const char *word(json_t *o)
 {
@@ -157,8 +161,7 @@ static void human(const struct ctl *ctl, json_t *report)
 	json_array_foreach(json_object_get(report, "images"), i, o) {
 		if (json_is_true(json_object_get(o, "ok"))) {
 			printf("%sok%s       %s%s\n", out_green(), out_plain(), out_get_text(o, "ref"),
-			       json_is_true(json_object_get(o, "locked")) ?
-			       "  (encrypted: content not authenticated without the key)" : "");
+			       locked(ctl, o));
 			continue;
 		}
 		/* the error begins with the reference */

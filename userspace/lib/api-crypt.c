@@ -50,8 +50,13 @@ static int unlock(struct ckpt_store *store, struct chain *chain, bool must, stru
 	if (!chain_is_encrypted(chain))
 		return 0;
 	ret = find_keys(store, err, &own, &keys);
-	if (!ret && (keys || must))
+	if (!ret)
 		ret = chain_unlock(chain, keys, err);
+	if (ret == -ENOKEY && !must) {
+		chain_lock(chain);	/* those that one did fit */
+		ckpt_err_clear(err);
+		ret = 0;
+	}
 	keyring_free(own);
 	return ret;
 }
@@ -75,8 +80,12 @@ int api_unlock_image(struct ckpt_store *store, struct image *image, struct ckpt_
 	if (!image_is_locked(image))
 		return 0;
 	ret = find_keys(store, err, &own, &keys);
-	if (!ret && keys)
+	if (!ret)
 		ret = image_unlock(image, keys, err);
+	if (ret == -ENOKEY) {
+		ckpt_err_clear(err);
+		ret = 0;
+	}
 	keyring_free(own);
 	return ret;
 }

@@ -30,7 +30,7 @@ int api_identities(struct ckpt_store *store, struct ckpt_err *err);
  */
 int api_unlock(struct ckpt_store *store, struct chain *chain, struct ckpt_err *err);
 
-/* The same; with no keys at all it stays locked, which is no error. */
+/* The same; when none fits it stays locked, all of it, which is no error. */
 int api_unlock_if_can(struct ckpt_store *store, struct chain *chain, struct ckpt_err *err);
 int api_unlock_image(struct ckpt_store *store, struct image *image, struct ckpt_err *err);
 

@@ -289,7 +289,7 @@ int ckpt_keygen(const char *path, struct ckpt_err *err, char *ret_public);
 
 /*
  * Use the secret keys of file @path too for encrypted images of @store.  Where none was given those of
- * the file $CKPT_IDENTITY are used.  What needs a key and has none fails with -ENOKEY.  -EACCES: the
+ * the file $CKPT_IDENTITY are used.  What needs a key and has none that fits fails with -ENOKEY.  -EACCES: the
  * file is not the caller's alone.  The keys are not in a child of the caller, which must not close
  * @store.
  */
@@ -326,8 +326,8 @@ int ckpt_store_list(struct ckpt_store *store, const char *name, ckpt_generation_
 
 /*
  * Facts of one image as JSON text, to be freed: header, figures, files.  @ref: JOB (the newest
- * generation), JOB@GENERATION, or a path, for which @store may be NULL.  Of an encrypted image for which
- * there is no key: the header.
+ * generation), JOB@GENERATION, or a path, for which @store may be NULL.  Of an encrypted image that no key
+ * opens: the header, and "locked": true in "image".
  */
 int ckpt_store_show(struct ckpt_store *store, const char *ref, struct ckpt_err *err,
 		    char **ret_json);
@@ -335,7 +335,8 @@ int ckpt_store_show(struct ckpt_store *store, const char *ref, struct ckpt_err *
 /*
  * Read an image, and all it is built on, whole.  -EBADMSG: damaged, with the first damage in @err;
  * -ENOENT, -ESTALE: what it is built on is missing, or another image lies in its place.  Of encrypted
- * images for which there is no key at all: the checksums alone, which find damage and no forgery.
+ * images that no key opens: the checksums alone, which find damage and no forgery; ckpt_store_show() tells
+ * whether it is so.
  */
 int ckpt_store_verify(struct ckpt_store *store, const char *ref, struct ckpt_err *err);
 
