@@ -5,7 +5,7 @@
 
 #include "chain.h"
 #include "compact.h"
-#include "stores.h"
+#include "dedups.h"
 #include "tar.h"
 
 static const char FILE1[] = "job/gen-00000001.ckpt", FILE2[] = "job/gen-00000002.ckpt";
@@ -454,6 +454,36 @@ static void a_delta_needs_its_parent_in_archive_or_store(void)
 	store_close(t);
 }
 
+/* As tar(1) makes one; an export refuses to. */
+static void what_shares_pages_with_others_is_refused(void)
+{
+	static const struct rank base = { .job = "job", .base = 100, .pages = 40 },
+				 same = { .job = "same", .base = 100, .pages = 40 };
+	static const struct piece tar[] = {
+		{ .path = "same/gen-00000001.ckpt", .from = "s/same/gen-00000001.ckpt" },
+	};
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct store *s, *t;
+
+	enter_scratch();
+	s = open_store();
+	put_rank(s, &base);
+	REQUIRE(put_rank(s, &same).shared_pages);
+	REQUIRE_EQ(try_export(s, "same", false, "tar", &err), -EOPNOTSUPP);
+	make_tar("tar", tar, 1);
+	is_refused("tar", -EOPNOTSUPP);
+	t = open_at("t");
+	ckpt_err_clear(&err);
+	REQUIRE_EQ(import(t, "tar", &err), -EOPNOTSUPP);
+	REQUIRE(strstr(err.text, "same@1: shares pages with job@1"));
+	/* not even where all of it is */
+	ckpt_err_clear(&err);
+	REQUIRE_EQ(import_as(s, "tar", "other", &err), -EOPNOTSUPP);
+	REQUIRE_EQ(list(s, "other")->count, 0);
+	store_close(s);
+	store_close(t);
+}
+
 static void an_archive_of_somebody_else_is_refused(void)
 {
 	enter_scratch();
@@ -572,6 +602,7 @@ static const struct tap_test tests[] = {
 	{ "what_is_no_generation_is_refused", what_is_no_generation_is_refused },
 	{ "an_image_has_to_be_what_its_name_says", an_image_has_to_be_what_its_name_says },
 	{ "a_delta_needs_its_parent_in_archive_or_store", a_delta_needs_its_parent_in_archive_or_store },
+	{ "what_shares_pages_with_others_is_refused", what_shares_pages_with_others_is_refused },
 	{ "an_archive_of_somebody_else_is_refused", an_archive_of_somebody_else_is_refused },
 	{ "given_up_it_leaves_nothing", given_up_it_leaves_nothing },
 	{ "an_export_that_was_given_up_has_no_end", an_export_that_was_given_up_has_no_end },

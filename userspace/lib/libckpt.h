@@ -426,7 +426,8 @@ int ckpt_store_export(struct ckpt_store *store, const char *ref, uint32_t flags,
  * is NULL, of the one they were exported from.  All is read and verified before anything appears; what is
  * there already is left as it is.  -EBADMSG: damaged or cut short; -EINVAL: something else is in it;
  * -EEXIST: the store has another image of a number; -ENOENT, -ESTALE: what one is built on is missing;
- * -EPERM: others may have written the archive.  @ret_new, how many are new, may be NULL.
+ * -EPERM: others may have written the archive; -EOPNOTSUPP: one shares pages with another job's.  @ret_new,
+ * how many are new, may be NULL.
  *
  * Restoring an image runs the program in it: import only what you would run.
  */

@@ -248,6 +248,20 @@ static int check_info(struct importer *im, uint64_t generation, const struct ima
 	return -EINVAL;
 }
 
+/* What it shares might be another's here, and could go at any time: no archive brings it along. */
+static int check_alone(struct importer *im, const struct image *image, const char *label)
+{
+	struct image_source s;
+
+	if (!image_nr_sources(image))
+		return 0;
+	image_get_source(image, 0, &s);
+	ckpt_err_set(im->err, EOPNOTSUPP, "%s: %s: shares pages with %s@%llu, which the archive does not hold",
+		     im->opts->label, label, s.job, (unsigned long long)s.generation);
+	ckpt_err_hint(im->err, "nothing was imported; take one without --dedup, --full, and export that");
+	return -EOPNOTSUPP;
+}
+
 /* Read the file whole, and what header and trailer say. */
 static int verify(struct importer *im, uint64_t generation, int fd, const char *label,
 		  struct image_info *ret_info)
@@ -260,6 +274,8 @@ static int verify(struct importer *im, uint64_t generation, int fd, const char *
 		return ret;
 	*ret_info = *image_get_info(image);
 	ret = check_info(im, generation, ret_info, label);
+	if (!ret)
+		ret = check_alone(im, image, label);
 	if (!ret)
 		ret = image_verify(image, NULL, NULL, im->err, NULL);
 	image_close(image);
