@@ -92,6 +92,7 @@ def ckptctl(path, tap, store, other):
 	for args in (["export", "--core", store + "/core", "job"], ["diff", "job@1", "job@2"], ["compact", "job"]):
 		ret, text = run(*args)
 		tap.check(f"{args[0]}_fails", (ret, "no key was given that opens it" in text), (1, True))
+	tap.check("export_tar_needs_no_key", run("export", "--tar", os.path.dirname(store) + "/tar", "job")[0], 0)
 
 
 def main():

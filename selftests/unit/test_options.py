@@ -50,7 +50,7 @@ def main():
 		wrong = [f"{o}: not offered" for o in sorted(own - completed(verb, "--"))]
 		wrong += [f"{o}: offered, and not there" for o in sorted(completed(verb, "--") - own - COMMON)]
 		wrong += [f"{o}: not in the manual page" for o in sorted(own) if o not in about and o != "--identity"]
-		wrong += [f"{o}: not in its synopsis" for o in sorted(own - {"--tree", "--identity", "--name"})
+		wrong += [f"{o}: not in its synopsis" for o in sorted(own - {"--tree", "--name"})
 			  if o not in synopsis]
 		if not synopsis:
 			wrong.append("has no synopsis")
