@@ -15,6 +15,9 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import ckpttest as ct
 
+# One of its mappings is marked MADV_DONTDUMP, and looked at too; prog/dontdump has what is left out.
+KEEP = "--dontdump=keep"
+
 
 def outside(pid):
     """How /proc shows it, without what a new process must have anew (parent, times, tracer)."""
@@ -66,14 +69,14 @@ def one(t, title, *args):
     with t.fact("%s_is_as_it_was_when_left_running" % title):
         p, store = start(*args), ct.workdir("store")
         before = outside(p.pid)
-        s = ct.snap(p.pid, store)
+        s = ct.snap(p.pid, store, KEEP)
         if differences(before, outside(p.pid)):
             raise ct.Failed("\n".join(differences(before, outside(p.pid))))
         ends_well(p.pid, p.cwd, p.wait_end)
     with t.fact("%s_is_as_it_was_when_restored" % title):
         p, store = start(*args), ct.workdir("store")
         before = outside(p.pid)
-        s = ct.snap(p.pid, store)
+        s = ct.snap(p.pid, store, KEEP)
         p.kill9()
         pid = ct.restore_detached(s.ref, store)
         ct.wait_for(lambda: ") S " in ct.text("/proc/%d/stat" % pid), "it to sleep")
@@ -83,12 +86,12 @@ def one(t, title, *args):
         ends_well(pid, p.cwd, lambda: ct.reap(pid))
     with t.fact("%s_is_as_it_was_after_three_generations" % title):
         p, store = start(*args), ct.workdir("store")
-        s = ct.snap(p.pid, store, "--kill")
+        s = ct.snap(p.pid, store, KEEP, "--kill")
         p.wait_end()
         for _ in range(2):
             pid = ct.restore_detached(s.ref, store)
             ct.spin_until(time.monotonic_ns() + random.randrange(5000000))
-            s = ct.snap(pid, store, "--kill")
+            s = ct.snap(pid, store, KEEP, "--kill")
             ct.reap(pid)
         pid = ct.restore_detached(s.ref, store)
         ends_well(pid, p.cwd, lambda: ct.reap(pid))
@@ -104,7 +107,7 @@ def lock_of_the_parent(t):
         p = ct.Program([ct.prog("counter"), "0", "64"], where, pass_fds=(f.fileno(),))
         p.wait_output(b"ready\n")
         store = ct.workdir("store")
-        ref = ct.snap(p.pid, store, "--kill").ref
+        ref = ct.snap(p.pid, store, KEEP, "--kill").ref
         p.wait_end()
         pid = ct.restore_detached(ref, store)       # while we hold it
         fcntl.lockf(f, fcntl.LOCK_UN)
