@@ -111,9 +111,13 @@ def no_key_facts(t, store, alice, eve):
         refused(ct.ckptctl("export", "-o", store, "--core", core, "job"), "is encrypted to")
         refused(ct.ckptctl("diff", "-o", store, "job@1", "job@2"), "is encrypted to")
         refused(ct.ckptctl("compact", "-o", store, "job"), "is encrypted to")
-        refused(ct.ckptctl("verify", "-o", store, "--identity", eve, "job"))
         if os.path.exists(core) or ct.tree(store) != before:
             raise ct.Failed("something was written")
+    with t.fact("with_another_key_verify_and_show_tell_what_they_do_without"):
+        for verb in ("verify", "show"):
+            got = ct.ckptctl(verb, "-o", store, "--identity", eve, "job")
+            if got.status != ct.EXIT_OK or "no key that was given opens it" not in got.out:
+                raise ct.Failed("%s: %r" % (verb, got))
     with t.fact("a_secret_key_that_others_can_read_is_not_used"):
         os.chmod(alice, 0o644)
         refused(ct.ckptctl("restore", "-o", store, "job", "--identity", alice), alice, "chmod 600")

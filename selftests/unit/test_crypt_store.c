@@ -2,6 +2,7 @@
 /* Encrypted images that are built on one another, in a store; and their keys, as text and in memory. */
 #include <sys/wait.h>
 
+#include "api-priv.h"
 #include "chain.h"
 #include "compact.h"
 #include "retain.h"
@@ -177,6 +178,36 @@ static void folded_it_is_encrypted_to_the_same_keys(void)
 	chain_close(c);
 	keyring_free(k);
 	store_close(s);
+	recipients_free(&to);
+}
+
+/* Who came later has the key of the newer one alone. */
+static void what_a_key_opens_in_part_stays_locked(void)
+{
+	struct ckpt_store store = { 0 };
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct recipients to, carol = { 0 };
+	struct image_info one;
+	char text[KEY_TEXT];
+	struct chain *c;
+
+	enter_scratch();
+	to = both();
+	make_key("carol", text);
+	REQUIRE_OK(recipients_parse(&carol, text, &err), err);
+	store.store = open_store();
+	put_sealed(store.store, NULL, &carol, &one);
+	put_sealed(store.store, &one, &to, NULL);
+	store.keyring = keyring_of("bob");
+	REQUIRE_OK(chain_open(store.store, "job", false, &err, &c), err);
+	REQUIRE_EQ(api_unlock(&store, c, NULL), -ENOKEY);
+	chain_lock(c);
+	REQUIRE_OK(api_unlock_if_can(&store, c, &err), err);
+	REQUIRE(!err.text[0] && image_is_locked(chain_member(c, 0)) && image_is_locked(chain_member(c, 1)));
+	chain_close(c);
+	keyring_free(store.keyring);
+	store_close(store.store);
+	recipients_free(&carol);
 	recipients_free(&to);
 }
 
@@ -365,6 +396,7 @@ static const struct tap_test tests[] = {
 	{ "a_plain_delta_of_an_encrypted_image_is_refused", a_plain_delta_of_an_encrypted_image_is_refused },
 	{ "an_encrypted_delta_of_a_plain_image_is_read", an_encrypted_delta_of_a_plain_image_is_read },
 	{ "folded_it_is_encrypted_to_the_same_keys", folded_it_is_encrypted_to_the_same_keys },
+	{ "what_a_key_opens_in_part_stays_locked", what_a_key_opens_in_part_stays_locked },
 	{ "what_cannot_be_folded_is_kept_whole", what_cannot_be_folded_is_kept_whole },
 	{ "a_key_with_a_typing_error_is_refused", a_key_with_a_typing_error_is_refused },
 	{ "files_of_keys_are_what_they_should_be", files_of_keys_are_what_they_should_be },
