@@ -59,6 +59,9 @@ int store_lock(int fd, int how);
 /* A directory's entries, to be closed by closedir(); NULL and errno. */
 DIR *store_listing(int dirfd);
 
+/* The next one; NULL: there is none, or why it cannot be read in *@ret. */
+struct dirent *store_next(DIR *dir, int *ret);
+
 #define STORE_SHARED_MAX	71	/* the name of a shared image, and its NUL */
 
 /* Its name, and the directory they are in: an fd or -errno, no text. */

@@ -166,16 +166,9 @@ static int find_alone(const struct sweep *w, struct buf *ret_names)
 
 	if (!dir)
 		return -errno;
-	while (!ret) {
-		errno = 0;
-		entry = readdir(dir);
-		if (!entry) {
-			ret = -errno;
-			break;
-		}
+	while (!ret && (entry = store_next(dir, &ret)))
 		if (is_shared_name(entry->d_name) && is_alone(w->dirfd, entry->d_name))
 			ret = buf_append(ret_names, entry->d_name, sizeof(shared_name));
-	}
 	closedir(dir);
 	return ret;
 }

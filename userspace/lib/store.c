@@ -287,6 +287,17 @@ DIR *store_listing(int dirfd)
 	return dir;
 }
 
+struct dirent *store_next(DIR *dir, int *ret)
+{
+	struct dirent *entry;
+
+	errno = 0;
+	entry = readdir(dir);
+	if (!entry)
+		*ret = -errno;
+	return entry;
+}
+
 int store_scan(int jobfd, struct job_scan *ret_scan)
 {
 	struct job_scan scan = { { 0 }, { 0 } };
@@ -296,15 +307,9 @@ int store_scan(int jobfd, struct job_scan *ret_scan)
 
 	if (!dir)
 		return -errno;
-	while (!ret) {
+	while (!ret && (entry = store_next(dir, &ret))) {
 		uint64_t n;
 
-		errno = 0;
-		entry = readdir(dir);
-		if (!entry) {
-			ret = -errno;
-			break;
-		}
 		n = store_file_generation(entry->d_name);
 		if (n)
 			ret = buf_append(&scan.generations, &n, sizeof(n));
@@ -345,13 +350,7 @@ int store_job_names(const struct store *s, struct buf *ret_names)
 
 	if (!dir)
 		return -errno;
-	while (!ret) {
-		errno = 0;
-		entry = readdir(dir);
-		if (!entry) {
-			ret = -errno;
-			break;
-		}
+	while (!ret && (entry = store_next(dir, &ret))) {
 		if (!store_name_valid(entry->d_name))
 			continue;
 		memset(name, 0, sizeof(name));
