@@ -92,6 +92,11 @@ def ckptctl(path, tap, store, other):
 	for args in (["export", "--core", store + "/core", "job"], ["diff", "job@1", "job@2"], ["compact", "job"]):
 		ret, text = run(*args)
 		tap.check(f"{args[0]}_fails", (ret, "no key was given that opens it" in text), (1, True))
+	for key, how in (("option", ["--identity", "/nonexistent"]), ("environment", [])):
+		done = subprocess.run([path, "gc", "--store", store, *how], stderr=subprocess.PIPE, text=True, check=False,
+				      env={"CKPT_IDENTITY": "" if how else "/nonexistent"}, stdout=subprocess.DEVNULL)
+		tap.check(f"gc_with_a_key_by_{key}_that_is_not_there", (done.returncode, "/nonexistent" in done.stderr),
+			  (1 if how else 0, True))
 	tap.check("export_tar_needs_no_key", run("export", "--tar", os.path.dirname(store) + "/tar", "job")[0], 0)
 
 

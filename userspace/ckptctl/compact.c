@@ -44,7 +44,7 @@ static int compact(struct ctl *ctl, const char *ref, int level)
 	struct store *store;
 	int ret, sig;
 
-	if (ctl_keyring(ctl, &ctl->err) || store_open(ctl->store, false, &ctl->err, &store))
+	if (ctl_keyring_if_can(ctl) || store_open(ctl->store, false, &ctl->err, &store))
 		return ctl_fail(ctl, NULL);
 	store_set_keyring(store, ctl->keyring);
 	progress_begin(ctl, "compact");

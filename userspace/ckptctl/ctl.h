@@ -175,6 +175,7 @@ int load_module(struct ckpt_err *err);
 
 /* Into ctl->keyring what --identity or CKPT_IDENTITY names; NULL: neither does. */
 int ctl_keyring(struct ctl *ctl, struct ckpt_err *err);
+int ctl_keyring_if_can(struct ctl *ctl);
 
 /* Unlock @chain, if it is encrypted.  -ENOKEY: no key was given that fits. */
 int ctl_unlock(struct ctl *ctl, struct chain *chain, struct ckpt_err *err);

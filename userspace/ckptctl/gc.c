@@ -59,7 +59,7 @@ static int clean(struct ctl *ctl, struct retain_opts *o)
 	struct store *store;
 	int ret, sig;
 
-	if (ctl_keyring(ctl, &ctl->err) || store_open(ctl->store, false, &ctl->err, &store))
+	if (ctl_keyring_if_can(ctl) || store_open(ctl->store, false, &ctl->err, &store))
 		return ctl_fail(ctl, NULL);
 	store_set_keyring(store, ctl->keyring);
 	o->progress = progress_tell;

@@ -12,6 +12,18 @@ int ctl_keyring(struct ctl *ctl, struct ckpt_err *err)
 	return ctl->keyring ? 0 : keyring_open(ctl->identities, ctl->nr_identities, err, &ctl->keyring);
 }
 
+/* For who goes through a store: keys of the environment may be for something else. */
+int ctl_keyring_if_can(struct ctl *ctl)
+{
+	int ret = ctl_keyring(ctl, &ctl->err);
+
+	if (!ret || ctl->nr_identities)
+		return ret;
+	ctl_note(ctl, "%s: encrypted images stay as they are", ctl->err.text);
+	ckpt_err_clear(&ctl->err);
+	return 0;
+}
+
 int ctl_unlock(struct ctl *ctl, struct chain *chain, struct ckpt_err *err)
 {
 	int ret = chain_is_encrypted(chain) ? ctl_keyring(ctl, err) : 0;
