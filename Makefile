@@ -148,7 +148,9 @@ $(B)/libckpt.so: $(B)/$(SO)
 	$(Q)ln -sfn $(SO) $(B)/libckpt.so.$(SOVERSION)
 	$(Q)ln -sfn libckpt.so.$(SOVERSION) $@
 
-$(B)/libckpt.pc: Makefile
+# Made each time: PREFIX may be another at the installation.
+$(B)/libckpt.pc: FORCE
+	@mkdir -p $(B)
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$${prefix}/include' '' \
 		'Name: libckpt' 'Description: Snapshot and restore running processes' 'Version: $(VERSION)' \
 		'Requires.private: $(PACKAGES)' 'Libs: -L$${libdir} -lckpt' 'Cflags: -I$${includedir}' >$@
