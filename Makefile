@@ -38,12 +38,14 @@ MAKEFLAGS += --no-print-directory
 endif
 
 CFLAGS ?= -O2 -g
-PACKAGES := libzstd libxxhash libkmod jansson libarchive sqlite3 libsodium
+PACKAGES := libzstd libxxhash libkmod jansson sqlite3 libsodium
+# Needed to build, and loaded when it is used: see userspace/lib/archive-lib.h.
+LOADED := libarchive
 WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers \
 	-Wmissing-prototypes -Wstrict-prototypes -Wpointer-arith -Wvla
 COMMON := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DCKPT_VERSION='"$(VERSION)"' \
 	-fstack-protector-strong -Iuapi -Iuserspace/lib
-PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES))
+PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES) $(LOADED))
 PKG_LIBS = $(shell pkg-config --libs $(PACKAGES))
 
 all: module userspace tests

@@ -15,9 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <archive.h>
-#include <archive_entry.h>
-
+#include "archive-lib.h"
 #include "chain.h"
 #include "store-priv.h"
 #include "tar.h"
@@ -202,7 +200,7 @@ static la_ssize_t on_write(struct archive *a, void *arg, const void *data, size_
 	if (!ret)
 		return n;
 	x->failed = ret;
-	archive_set_error(a, -ret, "cannot write");
+	archive_lib.archive_set_error(a, -ret, "cannot write");
 	return -1;
 }
 
@@ -216,7 +214,7 @@ static int failed(struct exporter *x)
 			ckpt_err_hint(x->err, "%s", remedy);
 		return x->failed;
 	}
-	text = archive_error_string(x->archive);
+	text = archive_lib.archive_error_string(x->archive);
 	return ckpt_err_set(x->err, EIO, "%s: %s", x->opts->label, text ? text : "cannot write");
 }
 
@@ -226,7 +224,7 @@ static int on_bytes(const void *data, size_t n, void *arg)
 	const unsigned char *p = data;
 
 	while (n) {
-		la_ssize_t done = archive_write_data(x->archive, p, n);
+		la_ssize_t done = archive_lib.archive_write_data(x->archive, p, n);
 
 		if (done <= 0)
 			return failed(x);
@@ -240,18 +238,18 @@ static int on_bytes(const void *data, size_t n, void *arg)
 /* @size: of a file; a directory has none. */
 static int write_header(struct exporter *x, const char *path, bool dir, const struct image_info *info)
 {
-	struct archive_entry *e = archive_entry_new2(x->archive);
+	struct archive_entry *e = archive_lib.archive_entry_new2(x->archive);
 	int ret;
 
 	if (!e)
 		return ckpt_err_sys(x->err, ENOMEM, "%s", x->opts->label);
-	archive_entry_set_pathname(e, path);
-	archive_entry_set_filetype(e, dir ? AE_IFDIR : AE_IFREG);
-	archive_entry_set_perm(e, dir ? 0700 : 0600);
-	archive_entry_set_mtime(e, info->created_ns / SECOND, 0);
-	archive_entry_set_size(e, dir ? 0 : info->file_size);
-	ret = archive_write_header(x->archive, e);
-	archive_entry_free(e);
+	archive_lib.archive_entry_set_pathname(e, path);
+	archive_lib.archive_entry_set_filetype(e, dir ? AE_IFDIR : AE_IFREG);
+	archive_lib.archive_entry_set_perm(e, dir ? 0700 : 0600);
+	archive_lib.archive_entry_set_mtime(e, info->created_ns / SECOND, 0);
+	archive_lib.archive_entry_set_size(e, dir ? 0 : info->file_size);
+	ret = archive_lib.archive_write_header(x->archive, e);
+	archive_lib.archive_entry_free(e);
 	return ret == ARCHIVE_OK ? 0 : failed(x);
 }
 
@@ -282,17 +280,17 @@ static int write_all(struct exporter *x)
 	char dir[STORE_NAME_MAX + 2];
 	int ret;
 
-	if (archive_write_set_format_pax_restricted(x->archive) ||
-	    archive_write_set_bytes_per_block(x->archive, BLOCK) ||
-	    archive_write_set_bytes_in_last_block(x->archive, RECORD) ||
-	    archive_write_open(x->archive, x, NULL, on_write, NULL))
+	if (archive_lib.archive_write_set_format_pax_restricted(x->archive) ||
+	    archive_lib.archive_write_set_bytes_per_block(x->archive, BLOCK) ||
+	    archive_lib.archive_write_set_bytes_in_last_block(x->archive, RECORD) ||
+	    archive_lib.archive_write_open(x->archive, x, NULL, on_write, NULL))
 		return failed(x);
 	snprintf(dir, sizeof(dir), "%s/", x->result->name);
 	ret = write_header(x, dir, true, image_get_info(image_at(x, count(x) - 1)));
 	for (size_t i = 0; !ret && i < count(x); i++)
 		ret = write_image(x, image_at(x, i));
 	x->stopped = ret;
-	if (!ret && archive_write_close(x->archive))
+	if (!ret && archive_lib.archive_write_close(x->archive))
 		ret = failed(x);
 	return ret;
 }
@@ -307,11 +305,14 @@ static int run(struct exporter *x)
 		ret = check_all(x);
 	if (ret)
 		return ret;
-	x->archive = archive_write_new();
+	ret = archive_load(x->err);
+	if (ret)
+		return ret;
+	x->archive = archive_lib.archive_write_new();
 	if (!x->archive)
 		return ckpt_err_sys(x->err, ENOMEM, "%s", x->opts->label);
 	ret = write_all(x);
-	archive_write_free(x->archive);
+	archive_lib.archive_write_free(x->archive);
 	return ret;
 }
 

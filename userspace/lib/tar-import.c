@@ -28,9 +28,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <archive.h>
-#include <archive_entry.h>
-
+#include "archive-lib.h"
 #include "chain.h"
 #include "store-priv.h"
 #include "tar.h"
@@ -88,7 +86,7 @@ static la_ssize_t on_read(struct archive *a, void *arg, const void **data)
 			im->failed = im->opts->progress(im->done, im->size, im->opts->progress_arg);
 	} while (n < 0 && !im->failed);
 	if (im->failed) {
-		archive_set_error(a, -im->failed, "cannot read");
+		archive_lib.archive_set_error(a, -im->failed, "cannot read");
 		return -1;
 	}
 	im->ended = !n;
@@ -99,11 +97,11 @@ static la_ssize_t on_read(struct archive *a, void *arg, const void **data)
 /* What the reader of tar complains of, or what kept it from reading. */
 static int read_failed(struct importer *im)
 {
-	const char *text = archive_error_string(im->archive);
+	const char *text = archive_lib.archive_error_string(im->archive);
 
 	if (im->failed)
 		return ckpt_err_sys(im->err, im->failed, "%s: cannot read", im->opts->label);
-	if (archive_errno(im->archive) == ENOMEM)
+	if (archive_lib.archive_errno(im->archive) == ENOMEM)
 		return ckpt_err_sys(im->err, ENOMEM, "%s", im->opts->label);
 	ckpt_err_set(im->err, EBADMSG, "%s: damaged, cut short, or no tar archive: %s", im->opts->label,
 		     text ? text : "cannot read");
@@ -134,15 +132,15 @@ static const char *split(const char *path, char ret_job[STORE_NAME_MAX + 1])
 
 static bool is_plain(struct archive_entry *e)
 {
-	return archive_entry_filetype(e) == AE_IFREG && !archive_entry_hardlink(e) &&
-	       !archive_entry_symlink(e) && !archive_entry_sparse_count(e) &&
-	       archive_entry_size_is_set(e);
+	return archive_lib.archive_entry_filetype(e) == AE_IFREG && !archive_lib.archive_entry_hardlink(e) &&
+	       !archive_lib.archive_entry_symlink(e) && !archive_lib.archive_entry_sparse_count(e) &&
+	       archive_lib.archive_entry_size_is_set(e);
 }
 
 /* 0 with the generation, 0 for the job's directory; or refused. */
 static int check_entry(struct importer *im, struct archive_entry *e, uint64_t *ret_generation)
 {
-	const char *path = archive_entry_pathname(e), *file;
+	const char *path = archive_lib.archive_entry_pathname(e), *file;
 	char job[STORE_NAME_MAX + 1];
 
 	if (!path)
@@ -154,7 +152,7 @@ static int check_entry(struct importer *im, struct archive_entry *e, uint64_t *r
 		return refuse(im, path, "is of another job than what came before it");
 	memcpy(im->job, job, sizeof(job));
 	*ret_generation = 0;
-	if (!*file && archive_entry_filetype(e) == AE_IFDIR && !archive_entry_hardlink(e))
+	if (!*file && archive_lib.archive_entry_filetype(e) == AE_IFDIR && !archive_lib.archive_entry_hardlink(e))
 		return 0;
 	*ret_generation = store_file_generation(file);
 	if (!*ret_generation)
@@ -213,20 +211,20 @@ static int take_content(struct importer *im, struct archive_entry *e, const stru
 		size_t n;
 		la_int64_t offset;
 
-		code = archive_read_data_block(im->archive, &data, &n, &offset);
+		code = archive_lib.archive_read_data_block(im->archive, &data, &n, &offset);
 		if (code == ARCHIVE_EOF)
 			break;
 		if (code != ARCHIVE_OK)
 			return read_failed(im);
 		if ((uint64_t)offset != at)
-			return refuse(im, archive_entry_pathname(e), "has holes");
+			return refuse(im, archive_lib.archive_entry_pathname(e), "has holes");
 		ret = take_bytes(im, m, label, data, n, at);
 		if (ret)
 			return ret;
 		at += n;
 	}
-	if (at != (uint64_t)archive_entry_size(e))
-		return refuse(im, archive_entry_pathname(e), "is not as long as it says");
+	if (at != (uint64_t)archive_lib.archive_entry_size(e))
+		return refuse(im, archive_lib.archive_entry_pathname(e), "is not as long as it says");
 	if (!m->writer && (fstat(m->fd, &st) || (uint64_t)st.st_size != at))
 		return other_image(im, label);
 	return 0;
@@ -431,7 +429,7 @@ static int take_all(struct importer *im)
 	struct archive_entry *e;
 	int code, ret;
 
-	while ((code = archive_read_next_header(im->archive, &e)) == ARCHIVE_OK) {
+	while ((code = archive_lib.archive_read_next_header(im->archive, &e)) == ARCHIVE_OK) {
 		ret = take_member(im, e);
 		if (ret)
 			return ret;
@@ -487,17 +485,19 @@ static int run(struct importer *im)
 {
 	int ret = check_source(im);
 
+	if (!ret)
+		ret = archive_load(im->err);
 	if (ret)
 		return ret;
-	im->archive = archive_read_new();
+	im->archive = archive_lib.archive_read_new();
 	if (!im->archive)
 		return ckpt_err_sys(im->err, ENOMEM, "%s", im->opts->label);
-	if (archive_read_support_format_tar(im->archive) ||
-	    archive_read_open(im->archive, im, NULL, on_read, NULL))
+	if (archive_lib.archive_read_support_format_tar(im->archive) ||
+	    archive_lib.archive_read_open(im->archive, im, NULL, on_read, NULL))
 		ret = read_failed(im);
 	else
 		ret = take_all(im);
-	archive_read_free(im->archive);
+	archive_lib.archive_read_free(im->archive);
 	return ret ? ret : commit_all(im);
 }
 
