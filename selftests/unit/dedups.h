@@ -120,16 +120,10 @@ static inline size_t sources_needed(struct store *s)
 	size_t n = 0;
 
 	for (size_t i = 0; i < all->count; i++) {
-		struct ckpt_err err = CKPT_ERR_INIT;
 		struct image_source source;
-		struct image *img;
-		char ref[128];
 		int fd;
+		struct image *img = open_entry(s, all, i, &fd);
 
-		snprintf(ref, sizeof(ref), "%s@%llu", all->at[i].name,
-			 (unsigned long long)all->at[i].generation);
-		REQUIRE_OK(store_resolve(s, ref, &err, &fd, NULL), err);
-		REQUIRE_OK(image_open(fd, ref, &err, &img), err);
 		for (uint32_t k = 0; k < image_nr_sources(img); k++) {
 			size_t j = 0;
 

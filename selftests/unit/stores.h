@@ -136,6 +136,25 @@ static inline struct entries *list(struct store *s, const char *name)
 	return &all;
 }
 
+/* Open image @ref of the store; *ret_fd to be closed after it. */
+static inline struct image *open_ref(struct store *s, const char *ref, int *ret_fd)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct image *img;
+
+	REQUIRE_OK(store_resolve(s, ref, &err, ret_fd, NULL), err);
+	REQUIRE_OK(image_open(*ret_fd, ref, &err, &img), err);
+	return img;
+}
+
+static inline struct image *open_entry(struct store *s, const struct entries *all, size_t i, int *ret_fd)
+{
+	char ref[128];
+
+	snprintf(ref, sizeof(ref), "%s@%llu", all->at[i].name, (unsigned long long)all->at[i].generation);
+	return open_ref(s, ref, ret_fd);
+}
+
 /* Every generation that is listed is whole, to the last byte. */
 static inline size_t verify_all(struct store *s)
 {
@@ -144,14 +163,9 @@ static inline size_t verify_all(struct store *s)
 	REQUIRE_EQ(all->broken, 0);
 	for (size_t i = 0; i < all->count; i++) {
 		struct ckpt_err err = CKPT_ERR_INIT;
-		struct image *img;
-		char ref[128];
 		int fd;
+		struct image *img = open_entry(s, all, i, &fd);
 
-		snprintf(ref, sizeof(ref), "%s@%llu", all->at[i].name,
-			 (unsigned long long)all->at[i].generation);
-		REQUIRE_OK(store_resolve(s, ref, &err, &fd, NULL), err);
-		REQUIRE_OK(image_open(fd, ref, &err, &img), err);
 		REQUIRE_OK(image_verify(img, NULL, NULL, &err, NULL), err);
 		image_close(img);
 		close(fd);

@@ -249,12 +249,9 @@ static void a_path_finds_what_it_shares(void)
 
 static void info_of(struct store *s, const char *ref, struct image_info *ret_info)
 {
-	struct ckpt_err err = CKPT_ERR_INIT;
-	struct image *img;
 	int fd;
+	struct image *img = open_ref(s, ref, &fd);
 
-	REQUIRE_OK(store_resolve(s, ref, &err, &fd, NULL), err);
-	REQUIRE_OK(image_open(fd, ref, &err, &img), err);
 	*ret_info = *image_get_info(img);
 	image_close(img);
 	close(fd);
