@@ -541,7 +541,7 @@ int image_pages_at(struct image_pages *p, uint32_t frame, uint32_t page, struct 
 	const unsigned char *data;
 	int ret;
 
-	if (frame >= p->stats.frames || page >= pages_frame(p, frame)->raw_size / page_size)
+	if (page >= pages_in_frame(p, frame))
 		return ckpt_err_set(err, EINVAL, "%s: no page %u in a frame %u", p->img->label, page,
 				    frame);
 	ret = image_pages_load_frame(p, frame, err, &data);

@@ -61,6 +61,12 @@ static inline const struct image_frame_disk *pages_frame(const struct image_page
 	return (const struct image_frame_disk *)p->frames.data + i;
 }
 
+/* Pages that frame @i holds; 0: there is none. */
+static inline uint32_t pages_in_frame(const struct image_pages *p, uint64_t i)
+{
+	return i < p->stats.frames ? pages_frame(p, i)->raw_size / p->img->info.page_size : 0;
+}
+
 static inline const struct image_run_disk *pages_run(const struct image_pages *p, uint64_t i)
 {
 	return (const struct image_run_disk *)p->runs.data + i;

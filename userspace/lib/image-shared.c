@@ -142,8 +142,7 @@ int image_shared_find(struct image_pages *p, const struct image_run_disk *r, str
 
 	if (code)
 		return code;
-	pages = r->frame < (*ret)->stats.frames ?
-		pages_frame(*ret, r->frame)->raw_size / p->img->info.page_size : 0;
+	pages = pages_in_frame(*ret, r->frame);
 	if (r->page < pages && r->npages <= pages - r->page)
 		return 0;
 	return ckpt_err_set(err, EBADMSG, "%s: damaged image: section %u: a run leaves the frame of %s",
