@@ -3,28 +3,28 @@
  * Memory for the module's own objects: zeroed, charged to the caller's memory cgroup, may sleep.
  *
  * Every allocation goes through here, so that a test can make the n-th of them fail, on any kernel:
- * debugfs ckpt/fail_nth (alloc.c). Nobody testing, the price is a branch that is patched out.
+ * debugfs ckpt/fail_nth (alloc.c). Nobody testing, the price is a look at a number.
  */
 #ifndef _CKPT_ALLOC_H
 #define _CKPT_ALLOC_H
 
 #include <linux/anon_inodes.h>
+#include <linux/atomic.h>
 #include <linux/err.h>
 #include <linux/gfp.h>
-#include <linux/jump_label.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
 struct dentry;
 
-DECLARE_STATIC_KEY_FALSE(ckpt_fail_key);
+extern atomic_t ckpt_fail_left;
 
 bool ckpt_fail_now(void);
 
 /* Is this the allocation that a test wants to fail? For those that the kernel makes for us. */
 static inline bool ckpt_alloc_fails(void)
 {
-	return static_branch_unlikely(&ckpt_fail_key) && ckpt_fail_now();
+	return unlikely(atomic_read(&ckpt_fail_left)) && ckpt_fail_now();
 }
 
 static inline void *ckpt_alloc(size_t size)
@@ -51,6 +51,5 @@ static inline struct file *ckpt_anon_file(const char *name, const struct file_op
 }
 
 void ckpt_alloc_init(struct dentry *dir);
-void ckpt_alloc_exit(void);
 
 #endif /* _CKPT_ALLOC_H */

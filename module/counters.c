@@ -47,5 +47,4 @@ void ckpt_counters_init(void)
 void ckpt_counters_exit(void)
 {
 	debugfs_remove_recursive(dir);
-	ckpt_alloc_exit();
 }
