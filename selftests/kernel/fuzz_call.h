@@ -229,6 +229,9 @@ static inline void learn(struct worker *w, const struct input *in, const char *p
 
 	if (in->place > PLACE_COMMON && in->place != PLACE_ODD)
 		return;
+	/* Where the kernel sees it, another thread may have protected it by now (do_scribble()). */
+	if (in->place == PLACE_COMMON)
+		p = run.common.own + (p - run.common.view);
 	switch (in->op) {
 	case OP_ATTACH:
 		memcpy(&fd, p + offsetof(struct ckpt_attach, out_fd), sizeof(fd));
