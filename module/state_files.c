@@ -178,11 +178,18 @@ static struct file_lock_context *lock_context(struct file *file)
 	return smp_load_acquire(&file_inode(file)->i_flctx);
 }
 
+#define EVENTFD	"anon_inode:[eventfd]"
+
 /* Kinds whose fdinfo says what they are made of. */
 static const char *const talkative[] = {
-	"anon_inode:[eventfd]", "anon_inode:[eventpoll]", "anon_inode:[signalfd]",
+	EVENTFD, "anon_inode:[eventpoll]", "anon_inode:[signalfd]",
 	"anon_inode:[timerfd]", "anon_inode:inotify", "anon_inode:[fanotify]",
 };
+
+static bool is_named(const char *kind, const char *name, size_t len)
+{
+	return len == strlen(kind) && !memcmp(name, kind, len);
+}
 
 /*
  * What the file says of itself in /proc/PID/fdinfo. Only kinds known to need no more
@@ -195,11 +202,13 @@ static size_t info_text(struct file *file, const char *name, size_t len, char *b
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(talkative); i++)
-		asked |= len == strlen(talkative[i]) && !memcmp(name, talkative[i], len);
+		asked |= is_named(talkative[i], name, len);
 	if (!asked || !file->f_op->show_fdinfo)
 		return 0;
 	mutex_init(&m.lock);
 	file->f_op->show_fdinfo(&m, file);
+	if (is_named(EVENTFD, name, len))
+		ckpt_eventfd_show_semaphore(&m, file);
 	return min_t(size_t, m.count, INFO_ROOM);
 }
 

@@ -10,6 +10,7 @@
 
 #include <linux/version.h>
 #include <linux/capability.h>
+#include <linux/eventfd.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/fdtable.h>
@@ -22,6 +23,7 @@
 #include <linux/restart_block.h>
 #include <linux/rmap.h>
 #include <linux/sched/signal.h>
+#include <linux/seq_file.h>
 #include <linux/shrinker.h>
 #include <linux/signal_types.h>
 #include <linux/slab.h>
@@ -526,6 +528,27 @@ static inline bool ckpt_has_sem_undo(struct task_struct *task)
 	const struct ckpt_sem_undo_list *list = (void *)task->sysvsem.undo_list;
 
 	return list && !list_empty(&list->list_proc);
+}
+
+/*
+ * 6.5: an eventfd says whether it is a semaphore. Before, it is asked: struct eventfd_ctx is private to
+ * fs/eventfd.c, and has been like this since 5.2.
+ */
+struct ckpt_eventfd_ctx {
+	struct kref kref;
+	wait_queue_head_t wqh;
+	__u64 count;
+	unsigned int flags;
+	int id;
+};
+
+static inline void ckpt_eventfd_show_semaphore(struct seq_file *m, struct file *file)
+{
+#if CKPT_KERNEL_BEFORE(6, 5)
+	const struct ckpt_eventfd_ctx *ctx = file->private_data;
+
+	seq_printf(m, "eventfd-semaphore: %d\n", !!(ctx->flags & EFD_SEMAPHORE));
+#endif
 }
 
 /* 6.6, 6.7: times of an inode are read by function. */

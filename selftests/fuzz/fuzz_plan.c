@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -226,6 +227,11 @@ int pipe2(int ends[2], int flags)
 		return -1;
 	}
 	return 0;
+}
+
+int eventfd(unsigned int count, int flags)
+{
+	return new_fd(&unknown);
 }
 
 off_t lseek(int fd, off_t at, int whence)

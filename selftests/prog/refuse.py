@@ -18,7 +18,7 @@ import ckpttest as ct
 # Descriptors: what the message has to call them.
 DESCRIPTORS = {
     "outside-pipe": "pipe", "packet-pipe": "pipe", "fifo": "pipe|fifo", "unix": "socket", "tcp": "socket", "netlink": "socket",
-    "eventfd": "eventfd", "epoll": "epoll", "timerfd": "timerfd", "signalfd": "signalfd",
+    "epoll": "epoll", "timerfd": "timerfd", "signalfd": "signalfd",
     "inotify": "inotify", "fanotify": "fanotify", "memfd": "memfd", "userfaultfd": "userfaultfd",
     "pidfd": "pidfd", "perf": "perf", "bpf": "bpf", "mqueue": "mqueue|message queue",
     "proc": "proc", "namespace": "namespace|nsfs", "device": "device", "pty": "terminal|device",
@@ -48,7 +48,7 @@ OTHERS = {
 }
 
 # Many in one go; five descriptors of them must be five lines, and no thing hides another.
-TOGETHER = ["eventfd", "epoll", "timerfd", "unix", "inotify", "child", "map-memfd", "semundo"]
+TOGETHER = ["fanotify", "userfaultfd", "perf", "bpf", "device", "ldt", "map-device", "ioperm"]
 
 
 class Holder:
@@ -150,7 +150,7 @@ def any_line(lines, pattern):
 
 def traced(t):
     with t.fact("a_program_under_a_tracer_is_refused_and_unharmed"):
-        holder = Holder(["eventfd"])
+        holder = Holder(["fanotify"])
         pid = holder.p.pid
         tracer = subprocess.Popen(["/usr/bin/strace", "-f", "-o", "/dev/null", "-p", str(pid)],
                                   stderr=subprocess.DEVNULL)
@@ -172,7 +172,7 @@ def probed(t):
         with open(events, "w") as f:
             f.write("p:ckpttest/entry %s:%#x\n" % (path, entry))
         try:
-            holder = Holder(["eventfd"])
+            holder = Holder(["fanotify"])
             with open("/sys/kernel/tracing/events/ckpttest/enable", "w") as f:
                 f.write("1")
             any_line(refused(holder), r"process %d.*: .*uprobes" % holder.p.pid)

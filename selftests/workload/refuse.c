@@ -24,7 +24,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/io.h>
@@ -99,11 +98,6 @@ static int make_tcp(void)
 static int make_netlink(void)
 {
 	return socket(AF_NETLINK, SOCK_RAW, 0);
-}
-
-static int make_eventfd(void)
-{
-	return eventfd(7, 0);
 }
 
 static int make_epoll(void)
@@ -426,7 +420,7 @@ static const struct thing {
 } things[] = {
 	{ "outside-pipe", make_outside_pipe }, { "packet-pipe", make_packet_pipe },
 	{ "fifo", make_fifo }, { "unix", make_unix }, { "tcp", make_tcp },
-	{ "netlink", make_netlink }, { "eventfd", make_eventfd }, { "epoll", make_epoll },
+	{ "netlink", make_netlink }, { "epoll", make_epoll },
 	{ "timerfd", make_timerfd }, { "signalfd", make_signalfd }, { "inotify", make_inotify },
 	{ "fanotify", make_fanotify }, { "memfd", make_memfd }, { "io_uring", make_io_uring },
 	{ "userfaultfd", make_userfaultfd }, { "pidfd", make_pidfd }, { "perf", make_perf },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * judge-fd.c - see judge.h: which open files can be brought back.  No state.
+ * judge-fd.c - see judge.h: which open files can be brought back, and of those with a name (files,
+ * directories, devices, terminals, pipes) why not; kind.h has the others.  No state.
  *
  * Allowed: regular files and directories by name, regular files without a name as long as their
  * content fits in the image, a few devices without memory, and standard input, output and error
@@ -13,21 +14,10 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "judge.h"
+#include "kind.h"
 
 #define STDIO_MAX	2
-#define PIDFS_MAGIC	0x50494446	/* linux/magic.h */
-
-/* One descriptor, and what it is judged against. */
-struct fd_case {
-	const struct ckpt_model		*model;
-	const struct ckpt_model_fd	*fd;
-	const struct judge_opts		*opts;
-	struct judgement		*j;
-	uint64_t			*deleted_bytes;	/* so far, of all */
-};
-
-static void refuse(const struct fd_case *c, const char *reason, const char *remedy)
+void refuse_fd(const struct fd_case *c, const char *reason, const char *remedy)
 {
 	judge_refuse(c->j, "fd", c->fd->rec.fd, c->fd->path, remedy, "%s", reason);
 }
@@ -63,7 +53,7 @@ static void judge_deleted(const struct fd_case *c)
 	const struct ckpt_rec_fd *r = &c->fd->rec;
 
 	if (r->id.nlink) {
-		refuse(c, "was deleted by this name, but the file lives on under another",
+		refuse_fd(c, "was deleted by this name, but the file lives on under another",
 		       "put the name back (ln), or close it");
 		return;
 	}
@@ -90,32 +80,24 @@ static void judge_writable(const struct fd_case *c)
 		     (int64_t)r->pos, (uint64_t)r->id.size);
 }
 
-static void judge_named_file(const struct fd_case *c)
+void judge_file(const struct fd_case *c)
 {
 	const struct ckpt_rec_fd *r = &c->fd->rec;
 	const char *pseudo = judge_pseudo_fs(r->id.fs_magic);
 	char link[64];
 
-	if (c->fd->path && !strncmp(c->fd->path, "/memfd:", 7)) {
-		refuse(c, "is a memfd, which is not supported yet", "close it before the snapshot");
-		return;
-	}
-	if (r->id.fs_magic == PIDFS_MAGIC) {	/* since Linux 6.9 */
-		refuse(c, "is a pidfd, which is not supported yet", "close it before the snapshot");
-		return;
-	}
 	if (pseudo) {
 		judge_refuse(c->j, "fd", r->fd, c->fd->path, "close it before the snapshot",
 			     "is a file of %s, which shows state of the kernel", pseudo);
 		return;
 	}
 	if (r->path_flags & ~CKPT_PATHF_DELETED) {
-		refuse(c, "cannot be reached by a path", "close it before the snapshot");
+		refuse_fd(c, "cannot be reached by a path", "close it before the snapshot");
 		return;
 	}
 	if (r->path_flags & CKPT_PATHF_DELETED) {
 		if (r->kind == CKPT_FDK_DIR)
-			refuse(c, "is a deleted directory", "close it before the snapshot");
+			refuse_fd(c, "is a deleted directory", "close it before the snapshot");
 		else
 			judge_deleted(c);
 		return;
@@ -131,7 +113,7 @@ static void judge_named_file(const struct fd_case *c)
 
 /* ---------------------------------------------------------------------------- devices, pipes */
 
-static void judge_device(const struct fd_case *c)
+void judge_device(const struct fd_case *c)
 {
 	/* null, zero, full, random, urandom */
 	static const unsigned char minors[] = { 3, 5, 7, 8, 9 };
@@ -145,13 +127,13 @@ static void judge_device(const struct fd_case *c)
 		     major(r->id.rdev), minor(r->id.rdev));
 }
 
-static void judge_tty(const struct fd_case *c)
+void judge_tty(const struct fd_case *c)
 {
 	bool master = c->fd->rec.id.rdev == makedev(5, 2);	/* ptmx: the other side */
 
 	if (c->fd->rec.id.rdev == makedev(5, 0) || (is_stdio(c) && !master))
 		return;
-	refuse(c, "is a terminal; only standard input, output and error may be one",
+	refuse_fd(c, "is a terminal; only standard input, output and error may be one",
 	       "close it before the snapshot");
 }
 
@@ -172,54 +154,23 @@ const struct ckpt_model_fd *judge_other_end(const struct ckpt_model *model,
 	return NULL;
 }
 
-static void judge_pipe(const struct fd_case *c)
+void judge_pipe(const struct fd_case *c)
 {
 	const struct ckpt_rec_fd *r = &c->fd->rec;
 	bool named = !(r->path_flags & CKPT_PATHF_NO_NAME);
 
 	if (!named && judge_other_end(c->model, c->fd)) {
 		if (r->file_flags & O_DIRECT)
-			refuse(c, "is a pipe in packet mode, which is not supported yet",
+			refuse_fd(c, "is a pipe in packet mode, which is not supported yet",
 			       "close it before the snapshot");
 		return;
 	}
 	if (!is_stdio(c))
-		refuse(c, "is a pipe; only standard input, output and error may be one yet, or one "
+		refuse_fd(c, "is a pipe; only standard input, output and error may be one yet, or one "
 		       "with both ends in the program", "close it before the snapshot");
 	else if (named && judge_other_end(c->model, c->fd))
-		refuse(c, "is a named pipe with both ends in the program",
+		refuse_fd(c, "is a named pipe with both ends in the program",
 		       "close it before the snapshot");
-}
-
-static void judge_anon(const struct fd_case *c)
-{
-	static const struct {
-		const char *path;
-		const char *what;
-	} kinds[] = {
-		{ "[eventfd]", "is an eventfd" },
-		{ "[eventpoll]", "is an epoll instance" },
-		{ "[timerfd]", "is a timerfd" },
-		{ "[signalfd]", "is a signalfd" },
-		{ "inotify", "is an inotify instance" },
-		{ "[fanotify]", "is a fanotify group" },
-		{ "[io_uring]", "is an io_uring" },
-		{ "[userfaultfd]", "is a userfaultfd" },
-		{ "[pidfd]", "is a pidfd" },
-		{ "[perf_event]", "is a perf event" },
-		{ "[fscontext]", "is a mount being set up" },
-		{ "bpf-", "is a BPF object" },
-		{ "kvm-", "is a virtual machine" },
-		{ "dmabuf", "is a DMA buffer" },
-	};
-	const struct ckpt_rec_fd *r = &c->fd->rec;
-	const char *what = "is a kernel object";
-
-	for (size_t i = 0; c->fd->path && i < sizeof(kinds) / sizeof(*kinds); i++)
-		if (strstr(c->fd->path, kinds[i].path))
-			what = kinds[i].what;
-	judge_refuse(c->j, "fd", r->fd, c->fd->path, "close it before the snapshot",
-		     "%s, which is not supported yet", what);
 }
 
 /* -------------------------------------------------------------------------------------------- */
@@ -240,39 +191,14 @@ static void judge_fd(const struct fd_case *c)
 		    lease ? r->flags & ~CKPT_FD_ASYNC_OWNER : r->flags,
 		    CKPT_FD_CLOEXEC | CKPT_FD_SHARED_OUTSIDE, fd_flags);
 	if (r->file_flags & O_PATH) {
-		refuse(c, "was opened with O_PATH, which is not supported yet",
+		refuse_fd(c, "was opened with O_PATH, which is not supported yet",
 		       "close it before the snapshot");
 		return;
 	}
 	if (r->file_flags & O_ASYNC && !lease)
-		refuse(c, "signals input and output (O_ASYNC)", "clear it with fcntl(fd, F_SETFL)");
-	switch (r->kind) {
-	case CKPT_FDK_REG:
-	case CKPT_FDK_DIR:
-		judge_named_file(c);
-		break;
-	case CKPT_FDK_CHR:
-		judge_device(c);
-		break;
-	case CKPT_FDK_TTY:
-		judge_tty(c);
-		break;
-	case CKPT_FDK_FIFO:
-		judge_pipe(c);
-		break;
-	case CKPT_FDK_SOCK:
-		refuse(c, "is a socket, which is not supported yet", "close it before the snapshot");
-		break;
-	case CKPT_FDK_ANON:
-		judge_anon(c);
-		break;
-	case CKPT_FDK_BLK:
-		refuse(c, "is a block device, which would be newer than the image",
-		       "close it before the snapshot");
-		break;
-	default:
-		refuse(c, "is of a kind this version does not know", "close it before the snapshot");
-	}
+		refuse_fd(c, "signals input and output (O_ASYNC)", "clear it with fcntl(fd, F_SETFL)");
+	if (c->kind->judge)
+		c->kind->judge(c);
 }
 
 void judge_fds(const struct ckpt_model *model, const struct judge_opts *opts, struct judgement *j)
@@ -282,6 +208,7 @@ void judge_fds(const struct ckpt_model *model, const struct judge_opts *opts, st
 
 	for (size_t i = 0; i < model->nr_fds; i++) {
 		c.fd = &model->fds[i];
+		c.kind = fd_kind_of(c.fd);
 		judge_fd(&c);
 	}
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kind.h"
 #include "restore-files.h"
 
 /* Flags worth a new open file when the caller's differs. */
@@ -247,6 +248,29 @@ static int open_named(struct restore *rs, const char *thing, const struct ckpt_m
 	return o.fd;
 }
 
+int open_file(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+	      bool *ret_borrowed)
+{
+	int fd, r;
+
+	if ((f->rec.path_flags & CKPT_PATHF_DELETED) && f->rec.kind == CKPT_FDK_REG)
+		fd = open_nameless(rs, thing, f);
+	else
+		fd = open_named(rs, thing, f);
+	if (fd < 0 || (f->rec.file_flags & O_PATH) || lseek(fd, (off_t)f->rec.pos, SEEK_SET) >= 0)
+		return fd;
+	r = ckpt_err_sys(rs->err, errno, "%s: go to offset %lld of %s", thing,
+			 (long long)f->rec.pos, f->path);
+	close(fd);
+	return r;
+}
+
+int open_device(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+		bool *ret_borrowed)
+{
+	return open_named(rs, thing, f);
+}
+
 /* ------------------------------------------------------------ pipes of the program's own */
 
 static bool may_read(const struct ckpt_rec_fd *fd)
@@ -383,12 +407,11 @@ static int adopt_stdio(struct restore *rs, int number, const struct ckpt_model_f
 	return number;
 }
 
-static int open_outside(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
-			bool *ret_borrowed)
+int open_outside(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+		 bool *ret_borrowed)
 {
 	int fd, r;
 
-	*ret_borrowed = false;
 	if (f->rec.fd <= STDERR_FILENO)
 		return adopt_stdio(rs, f->rec.fd, f, ret_borrowed);
 	if (f->rec.kind == CKPT_FDK_TTY) {
@@ -404,6 +427,13 @@ static int open_outside(struct restore *rs, const char *thing, const struct ckpt
 	}
 	ckpt_err_hint(rs->err, "give it something else with --fd %d=PATH", f->rec.fd);
 	return r;
+}
+
+int open_pipe(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+	      bool *ret_borrowed)
+{
+	return is_own_pipe(rs, f) ? open_own_pipe(rs, thing, f) :
+	       open_outside(rs, thing, f, ret_borrowed);
 }
 
 const char *restore_fd_override(const struct restore *rs, uint32_t file)
@@ -434,33 +464,16 @@ static int open_override(struct restore *rs, const char *thing, const struct ckp
 int restore_fd_open(struct restore *rs, const struct ckpt_model_fd *f, bool *ret_borrowed)
 {
 	const char *path = restore_fd_override(rs, f->rec.file);
+	const struct fd_kind *kind;
 	char thing[24];
-	int fd;
 
 	*ret_borrowed = false;
 	snprintf(thing, sizeof(thing), "fd %d", f->rec.fd);
 	if (path)
 		return open_override(rs, thing, f, path);
-	if (f->rec.kind == CKPT_FDK_FIFO && is_own_pipe(rs, f))
-		return open_own_pipe(rs, thing, f);
-	if (restore_fd_is_outside(rs, f))
-		return open_outside(rs, thing, f, ret_borrowed);
-	if (f->rec.kind != CKPT_FDK_REG && f->rec.kind != CKPT_FDK_DIR &&
-	    f->rec.kind != CKPT_FDK_CHR)
+	kind = fd_kind_of(f);
+	if (!kind->open)
 		return ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: %s cannot be restored", thing,
 				    f->path ? f->path : "an object of the kernel");
-	if ((f->rec.path_flags & CKPT_PATHF_DELETED) && f->rec.kind == CKPT_FDK_REG)
-		fd = open_nameless(rs, thing, f);
-	else
-		fd = open_named(rs, thing, f);
-	if (fd < 0 || (f->rec.file_flags & O_PATH) || f->rec.kind == CKPT_FDK_CHR)
-		return fd;
-	if (lseek(fd, (off_t)f->rec.pos, SEEK_SET) < 0) {
-		int r = ckpt_err_sys(rs->err, errno, "%s: go to offset %lld of %s", thing,
-				     (long long)f->rec.pos, f->path);
-
-		close(fd);
-		return r;
-	}
-	return fd;
+	return kind->open(rs, thing, f, ret_borrowed);
 }

@@ -18,6 +18,7 @@
 
 #include "copies.h"
 #include "judge.h"
+#include "kind.h"
 #include "snap.h"
 #include "util.h"
 
@@ -26,23 +27,31 @@
 
 /* --------------------------------------------------------------------------- deleted files */
 
-static bool is_deleted(const struct ckpt_rec_fd *fd)
+bool saves_deleted(const struct ckpt_model *model, const struct ckpt_model_fd *fd)
 {
-	return fd->kind == CKPT_FDK_REG && fd->path_flags & CKPT_PATHF_DELETED &&
-	       !(fd->file_flags & O_PATH);
+	const struct ckpt_rec_fd *r = &fd->rec;
+
+	return r->kind == CKPT_FDK_REG && r->path_flags & CKPT_PATHF_DELETED &&
+	       !(r->file_flags & O_PATH);
 }
 
 /* Both ends are descriptors of the process: what is in it belongs to the process too. */
-static bool is_own_pipe(const struct ckpt_model *model, const struct ckpt_model_fd *fd)
+bool saves_pipe(const struct ckpt_model *model, const struct ckpt_model_fd *fd)
 {
-	return fd->rec.kind == CKPT_FDK_FIFO && fd->rec.path_flags & CKPT_PATHF_NO_NAME &&
-	       judge_other_end(model, fd);
+	return fd->rec.path_flags & CKPT_PATHF_NO_NAME && judge_other_end(model, fd);
+}
+
+static bool saves(const struct ckpt_model *model, const struct ckpt_model_fd *fd)
+{
+	const struct fd_kind *kind = fd_kind_of(fd);
+
+	return kind->saves && kind->saves(model, fd);
 }
 
 bool snap_files_wanted(const struct ckpt_model *model)
 {
 	for (size_t i = 0; i < model->nr_fds; i++)
-		if (is_deleted(&model->fds[i].rec) || is_own_pipe(model, &model->fds[i]))
+		if (saves(model, &model->fds[i]))
 			return true;
 	return false;
 }
@@ -84,9 +93,10 @@ static int read_content(int fd, uint64_t size, struct buf *content)
 	return ret;
 }
 
-static int read_deleted(pid_t pid, const struct ckpt_model_fd *fd, struct ckpt_err *err,
-			struct snap_deleted *d)
+int save_deleted(const struct ckpt_model *model, const struct ckpt_model_fd *fd,
+		 struct ckpt_err *err, struct snap_deleted *d)
 {
+	const pid_t pid = model->proc.pid;
 	char path[64];
 	int in, ret;
 
@@ -128,9 +138,10 @@ static int read_pipe(int in, struct buf *content)
 	return ret;
 }
 
-static int read_own_pipe(pid_t pid, const struct ckpt_model_fd *fd, struct ckpt_err *err,
-			 struct snap_deleted *d)
+int save_pipe(const struct ckpt_model *model, const struct ckpt_model_fd *fd,
+	      struct ckpt_err *err, struct snap_deleted *d)
 {
+	const pid_t pid = model->proc.pid;
 	char path[64];
 	int in, size, ret;
 
@@ -147,73 +158,34 @@ static int read_own_pipe(pid_t pid, const struct ckpt_model_fd *fd, struct ckpt_
 	return ret;
 }
 
-/* A pipe's bytes go with the first descriptor of it. */
-static bool have_pipe(const struct ckpt_model *model, size_t n)
-{
-	const struct ckpt_file_id *id = &model->fds[n].rec.id;
-
-	for (size_t i = 0; i < n; i++)
-		if (model->fds[i].rec.kind == CKPT_FDK_FIFO &&
-		    model->fds[i].rec.id.ino == id->ino && model->fds[i].rec.id.dev == id->dev)
-			return true;
-	return false;
-}
-
-static int read_own_pipes(const struct ckpt_model *model, struct ckpt_err *err,
-			  struct snap_files *files)
-{
-	for (size_t i = 0; i < model->nr_fds; i++) {
-		const struct ckpt_model_fd *fd = &model->fds[i];
-		struct snap_deleted *d = &files->deleted[files->nr];
-		int ret;
-
-		if (!is_own_pipe(model, fd) || have_pipe(model, i))
-			continue;
-		ret = read_own_pipe(model->proc.pid, fd, err, d);
-		if (ret)
-			return ret;
-		d->file = fd->rec.file;
-		files->nr++;
-	}
-	return 0;
-}
-
-/* Several open files of one inode: its content goes with the first, restore knows. */
+/* Several descriptors of one object: its content goes with the first, restore knows. */
 static bool have(const struct ckpt_model *model, size_t n)
 {
-	const struct ckpt_file_id *id = &model->fds[n].rec.id;
-
 	for (size_t i = 0; i < n; i++)
-		if (is_deleted(&model->fds[i].rec) && model->fds[i].rec.id.ino == id->ino &&
-		    model->fds[i].rec.id.dev == id->dev)
+		if (fd_kind_same(&model->fds[i], &model->fds[n]) && saves(model, &model->fds[i]))
 			return true;
 	return false;
 }
 
 int snap_files_read(const struct ckpt_model *model, struct ckpt_err *err, struct snap_files *files)
 {
-	uint64_t room = JUDGE_DELETED_MAX;
-
 	files->deleted = calloc(model->nr_fds + 1, sizeof(*files->deleted));
 	if (!files->deleted)
-		return ckpt_err_sys(err, ENOMEM, "content of deleted files");
+		return ckpt_err_sys(err, ENOMEM, "content of open files");
 	for (size_t i = 0; i < model->nr_fds; i++) {
 		const struct ckpt_model_fd *fd = &model->fds[i];
 		struct snap_deleted *d = &files->deleted[files->nr];
 		int ret;
 
-		if (!is_deleted(&fd->rec) || have(model, i))
+		if (!saves(model, fd) || have(model, i))
 			continue;
-		if (fd->rec.id.size > room)
-			return 0;	/* the judgement refuses: do not hold it still for that */
-		room -= fd->rec.id.size;
 		d->file = fd->rec.file;
 		files->nr++;
-		ret = read_deleted(model->proc.pid, fd, err, d);
+		ret = fd_kind_of(fd)->save(model, fd, err, d);
 		if (ret)
 			return ret;
 	}
-	return read_own_pipes(model, err, files);
+	return 0;
 }
 
 void snap_files_free(struct snap_files *files)
