@@ -26,6 +26,7 @@ union any {
 	struct ckpt_snap snap;
 	struct ckpt_freeze freeze;
 	struct ckpt_thaw thaw;
+	struct ckpt_steady steady;
 	struct ckpt_state state;
 	struct ckpt_snapshot snapshot;
 	struct ckpt_map map;
@@ -39,6 +40,7 @@ static_assert(sizeof(struct ckpt_attach) == 24);
 static_assert(sizeof(struct ckpt_snap) == 64);
 static_assert(sizeof(struct ckpt_freeze) == 56);
 static_assert(sizeof(struct ckpt_thaw) == 16);
+static_assert(sizeof(struct ckpt_steady) == 16);
 static_assert(sizeof(struct ckpt_state) == 48);
 static_assert(sizeof(struct ckpt_snapshot) == 56);
 static_assert(sizeof(struct ckpt_map) == 48);

@@ -246,12 +246,31 @@ static int do_snapshot(struct ckpt_call *call)
 	return ret;
 }
 
+static int do_steady(struct ckpt_call *call)
+{
+	struct ckpt_session *session = call->priv;
+	struct ckpt_steady *cmd = call->arg;
+	int ret = -EINVAL;
+
+	cmd->out_steady = 0;
+	cmd->out_reserved = 0;
+	if (mutex_lock_interruptible(&session->lock))
+		return -EINTR;
+	if (session->frozen) {
+		cmd->out_steady = ckpt_freeze_steady(session->frozen);
+		ret = 0;
+	}
+	mutex_unlock(&session->lock);
+	return ret;
+}
+
 static const struct ckpt_ioctl session_ioctls[] = {
 	CKPT_IOCTL(CKPT_CMD_FREEZE, ckpt_freeze, out_freeze_ns, 0, do_freeze),
 	CKPT_IOCTL(CKPT_CMD_THAW, ckpt_thaw, out_pause_ns, 0, do_thaw),
 	CKPT_IOCTL(CKPT_CMD_STATE, ckpt_state, out_total, 0, do_state),
 	CKPT_IOCTL(CKPT_CMD_SNAPSHOT, ckpt_snapshot, out_addr,
 		   CKPT_SNAPSHOT_CONSUME | CKPT_SNAPSHOT_TRACK, do_snapshot),
+	CKPT_IOCTL(CKPT_CMD_STEADY, ckpt_steady, out_reserved, 0, do_steady),
 };
 
 static long session_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

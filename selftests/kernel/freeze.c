@@ -582,6 +582,38 @@ static void sleeping_program(struct target *me, void *arg)
 	target_step(me);
 }
 
+static int is_steady(int session)
+{
+	struct ckpt_steady s = { .size = sizeof(s) };
+
+	return call(session, CKPT_STEADY, &s) ?: (int)s.out_steady;
+}
+
+TEST(a_sleeper_that_came_out_of_its_call_is_told)
+{
+	struct target target;
+	int session, fd;
+
+	target_begin(&target, sleeping_program, NULL);
+	session = attach(target.pid);
+	EXPECT_EQ(-EINVAL, is_steady(session));
+	ASSERT_EQ(0, freeze(session));
+	EXPECT_EQ(1, is_steady(session));
+	EXPECT_EQ(1, is_steady(session));
+
+	target_go(&target);
+	EXPECT_TRUE(wait_until(!is_steady(session)));
+	fd = snapshot(session);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(1, is_steady(session));
+	close(fd);
+	ASSERT_EQ(0, thaw(session));
+	EXPECT_EQ(-EINVAL, is_steady(session));
+	EXPECT_EQ(0, child_status(target.pid));
+	close(session);
+	EXPECT_TRUE(wait_until(nothing_held()));
+}
+
 /* The device was opened by root, and its descriptor is nobody's now. */
 TEST(process_has_to_be_the_callers_at_attach_and_still_at_freeze)
 {

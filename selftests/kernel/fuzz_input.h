@@ -39,7 +39,7 @@ static inline bool one_in(uint64_t *rng, unsigned int n)
 enum kind { DEVICE, SESSION, SNAPSHOT, FOREIGN, KINDS };
 
 enum op {
-	OP_QUERY, OP_ATTACH, OP_SNAP, OP_FREEZE, OP_THAW, OP_STATE, OP_SNAPSHOT, OP_MAP, OP_BARRIER,
+	OP_QUERY, OP_ATTACH, OP_SNAP, OP_FREEZE, OP_THAW, OP_STEADY, OP_STATE, OP_SNAPSHOT, OP_MAP, OP_BARRIER,
 	OP_STATS, OP_SNAPSHOT_STATE, OP_UNTRACK, OP_COMMIT,
 	OP_IOCTLS,			/* above: with a structure */
 	OP_ANY_IOCTL = OP_IOCTLS, OP_PREAD, OP_READV, OP_LSEEK, OP_SPLICE, OP_SENDFILE, OP_MMAP,
@@ -61,6 +61,7 @@ static const struct op_info {
 	[OP_SNAP] = { "SNAP", CKPT_SNAP, sizeof(struct ckpt_snap), DEVICE, 4, true },
 	[OP_FREEZE] = { "FREEZE", CKPT_FREEZE, sizeof(struct ckpt_freeze), SESSION, 8, true },
 	[OP_THAW] = { "THAW", CKPT_THAW, sizeof(struct ckpt_thaw), SESSION, 6, true },
+	[OP_STEADY] = { "STEADY", CKPT_STEADY, sizeof(struct ckpt_steady), SESSION, 3, true },
 	[OP_STATE] = { "STATE", CKPT_STATE, sizeof(struct ckpt_state), SESSION, 5, true },
 	[OP_SNAPSHOT] = { "SNAPSHOT", CKPT_SNAPSHOT, sizeof(struct ckpt_snapshot), SESSION, 6,
 			  true },

@@ -53,6 +53,7 @@ ROW(snap, DEVICE, CKPT_SNAP, ckpt_snap, .flags = CKPT_SNAPSHOT_CONSUME | CKPT_SN
 ROW(freeze, SESSION, CKPT_FREEZE, ckpt_freeze,
     .reserved = { offsetof(struct ckpt_freeze, reserved), NONE });
 ROW(thaw, SESSION, CKPT_THAW, ckpt_thaw, .frozen = true);
+ROW(steady, SESSION, CKPT_STEADY, ckpt_steady, .frozen = true);
 ROW(state, SESSION, CKPT_STATE, ckpt_state, .frozen = true);
 ROW(snapshot, SESSION, CKPT_SNAPSHOT, ckpt_snapshot,
     .flags = CKPT_SNAPSHOT_CONSUME | CKPT_SNAPSHOT_TRACK,
@@ -396,6 +397,7 @@ TEST(numbers_are_the_published_ones)
 	EXPECT_EQ(0xbc11UL, CKPT_THAW);
 	EXPECT_EQ(0xbc12UL, CKPT_STATE);
 	EXPECT_EQ(0xbc13UL, CKPT_SNAPSHOT);
+	EXPECT_EQ(0xbc14UL, CKPT_STEADY);
 	EXPECT_EQ(0xbc20UL, CKPT_MAP);
 	EXPECT_EQ(0xbc21UL, CKPT_BARRIER);
 	EXPECT_EQ(0xbc22UL, CKPT_STATS);

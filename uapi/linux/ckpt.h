@@ -9,7 +9,7 @@
  * device    open("/dev/ckpt").  CKPT_QUERY, CKPT_ATTACH, CKPT_SNAP,
  *           CKPT_UNTRACK.
  * session   made by CKPT_ATTACH; names one target process.  CKPT_FREEZE,
- *           CKPT_THAW, CKPT_STATE, CKPT_SNAPSHOT.  Its last close thaws the
+ *           CKPT_THAW, CKPT_STATE, CKPT_SNAPSHOT, CKPT_STEADY.  Its last close thaws the
  *           target, always, also when the owner is killed.
  * snapshot  made by CKPT_SNAPSHOT or CKPT_SNAP; holds one address space and
  *           the state of its process as they were at one instant.  CKPT_MAP,
@@ -76,6 +76,7 @@ enum ckpt_cmd {
 	CKPT_CMD_THAW		= 0x11,
 	CKPT_CMD_STATE		= 0x12,
 	CKPT_CMD_SNAPSHOT	= 0x13,
+	CKPT_CMD_STEADY		= 0x14,
 	CKPT_CMD_MAP		= 0x20,		/* snapshot */
 	CKPT_CMD_BARRIER	= 0x21,
 	CKPT_CMD_STATS		= 0x22,
@@ -329,6 +330,29 @@ struct ckpt_thaw {
 };
 
 #define CKPT_THAW	_IO(CKPT_IOC_TYPE, CKPT_CMD_THAW)
+
+/**
+ * struct ckpt_steady - has nobody of the target moved? (CKPT_STEADY, session)
+ * @size: see above
+ * @flags: none
+ * @out_steady: 1: no thread has moved since the last CKPT_FREEZE or CKPT_SNAPSHOT; 0: one that was left
+ *	asleep in a call has come out of it, and waits to go on with its result
+ * @out_reserved: 0
+ *
+ * Whoever captures several processes, or objects of theirs that are not in the records, asks this of
+ * each when all are captured, and captures all again if one has moved: it may have taken from an object
+ * what the capture of that object has no more.
+ *
+ * Errors: EINVAL (not frozen), EINTR.
+ */
+struct ckpt_steady {
+	__u32 size;
+	__u32 flags;
+	__u32 out_steady;
+	__u32 out_reserved;
+};
+
+#define CKPT_STEADY	_IO(CKPT_IOC_TYPE, CKPT_CMD_STEADY)
 
 /**
  * struct ckpt_state - state records (CKPT_STATE, session; CKPT_SNAPSHOT_STATE, snapshot)

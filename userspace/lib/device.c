@@ -280,6 +280,17 @@ int session_thaw(int session, struct ckpt_err *err, uint64_t *ret_pause_ns)
 	return 0;
 }
 
+int session_steady(int session, struct ckpt_err *err, bool *ret_steady)
+{
+	struct ckpt_steady s = { .size = sizeof(s) };
+	int ret = call(session, CKPT_STEADY, &s);
+
+	if (ret)
+		return ckpt_err_sys(err, ret, "whether all stood still");
+	*ret_steady = s.out_steady;
+	return 0;
+}
+
 int session_snapshot(int session, pid_t pid, uint32_t flags, const uint8_t *parent,
 		     struct ckpt_err *err, int *ret_snapshot)
 {

@@ -40,6 +40,8 @@ int device_untrack(int dev, pid_t pid, struct ckpt_err *err);
 int session_freeze(int session, pid_t pid, uint32_t timeout_ms, struct ckpt_err *err,
 		   struct ckpt_freeze *ret_freeze);
 int session_thaw(int session, struct ckpt_err *err, uint64_t *ret_pause_ns);
+/* *ret_steady: nobody has moved since the last freeze or snapshot of the session. */
+int session_steady(int session, struct ckpt_err *err, bool *ret_steady);
 int session_snapshot(int session, pid_t pid, uint32_t flags, const uint8_t *parent,
 		     struct ckpt_err *err, int *ret_snapshot);
 
