@@ -667,6 +667,12 @@ static void try_restore(struct restore *rs)
 	if (!r != !rs->err->code)
 		abort();
 	restore_files_close(rs);
+	for (size_t i = 0; i < rs->set->nr_nameless; i++)
+		close(rs->set->nameless[i].fd);
+	for (size_t i = 0; i < rs->set->nr_pipes; i++) {
+		close(rs->set->pipes[i].ends[0]);
+		close(rs->set->pipes[i].ends[1]);
+	}
 	for (int i = 0; i < NR_FDS; i++)
 		if (plan.open[i])
 			abort();
@@ -676,7 +682,10 @@ static void try_restore(struct restore *rs)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct ckpt_err err = CKPT_ERR_INIT;
-	struct restore rs = { .err = &err, .mem = -1 };
+	struct nameless nameless[NR_FDS];
+	struct own_pipe pipes[NR_FDS];
+	struct restore_set set = { .nr = 1, .nameless = nameless, .pipes = pipes };
+	struct restore rs = { .set = &set, .err = &err, .mem = -1 };
 	const char *rest;
 	size_t left;
 
@@ -687,6 +696,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	left = size - sizeof(plan.head);
 	if (plan.head.state_len > left || plan.head.meta_len > left - plan.head.state_len)
 		return 0;
+	set.v = &rs;
 	plan.rs = &rs;
 	if (ckpt_model_parse(data + sizeof(plan.head), plan.head.state_len, &err, &rs.m))
 		return 0;

@@ -154,6 +154,18 @@ static void human_shared(json_t *o)
 	printf("\n");
 }
 
+/* Each with its parent; zombies are told to be. */
+static void human_tree(json_t *tree)
+{
+	json_t *processes = json_object_get(tree, "processes"), *p;
+	size_t i;
+
+	json_array_foreach(processes, i, p)
+		printf("  %-8s %u %s%s%s\n", i ? "" : "tree", (unsigned int)out_get(p, "pid"),
+		       out_get_text(p, "comm"), json_object_get(p, "ended") ? ", has ended" : "",
+		       i ? "" : ", and what descends from it:");
+}
+
 static void human(const struct ctl *ctl, json_t *o)
 {
 	json_t *image = json_object_get(o, "image"), *process = json_object_get(o, "process");
@@ -164,6 +176,7 @@ static void human(const struct ctl *ctl, json_t *o)
 	printf("  taken    %s on %s, kernel %s\n", out_date(out_get(image, "created_ns"), a),
 	       out_get_text(image, "hostname"), out_get_text(image, "kernel"));
 	human_process(o);
+	human_tree(json_object_get(o, "tree"));
 	human_left_out(json_object_get(o, "snapshot"));
 	printf("  image    %s, generation %" PRIu64 ", %s%s\n", out_size(out_get(image, "size"), a),
 	       out_get(image, "generation"),

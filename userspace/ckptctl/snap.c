@@ -32,7 +32,7 @@ static const struct ctl_opt opts[] = {
 	{ OPT_SELF, "self-contained", NULL, "put executable, libraries and mapped files into the image" },
 	{ OPT_NO_READBACK, "no-readback", NULL, "do not read the image back from the disk" },
 	{ OPT_ENCRYPT, "encrypt-to", "KEY", "a public key, or a file of such (may be repeated)" },
-	{ OPT_TREE, "tree", NULL, "with its child processes: not supported yet" },
+	{ OPT_TREE, "tree", NULL, "with all processes that descend from it" },
 	{ }
 };
 
@@ -329,9 +329,8 @@ static int set_flag(struct ctl *ctl, struct snap_opts *o, int id)
 		o->no_readback = true;
 		break;
 	case OPT_TREE:
-		ckpt_err_set(&ctl->err, EOPNOTSUPP,
-			     "--tree: snapshots of process trees are not supported yet");
-		return ctl_fail(ctl, NULL);
+		o->tree = true;
+		break;
 	}
 	return CTL_GO_ON;
 }

@@ -35,10 +35,11 @@ static inline bool image_has_runs(uint32_t kind)
 	return kind == IMAGE_PAGES || kind == IMAGE_FILE;
 }
 
-/* sub of META sections.  Both are JSON text, one object, UTF-8, no NUL. */
+/* sub of META sections.  All are JSON text, one object, UTF-8, no NUL. */
 enum image_meta {
 	IMAGE_META_SNAP		= 1,	/* figures of this snapshot: pause, sizes, times */
 	IMAGE_META_FILES	= 2,	/* identities of files the restore needs */
+	IMAGE_META_TREE		= 3,	/* the processes of a tree, see tree.h */
 };
 
 enum image_codec {

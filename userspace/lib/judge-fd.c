@@ -137,19 +137,21 @@ void judge_tty(const struct fd_case *c)
 	       "close it before the snapshot");
 }
 
+static bool is_other_end(const struct ckpt_rec_fd *r, const struct ckpt_rec_fd *o)
+{
+	return o->kind == CKPT_FDK_FIFO && o->id.ino == r->id.ino && o->id.dev == r->id.dev &&
+	       ((o->file_flags & O_ACCMODE) == O_RDWR || (o->file_flags ^ r->file_flags) & O_ACCMODE);
+}
+
 const struct ckpt_model_fd *judge_other_end(const struct ckpt_model *model,
 					    const struct ckpt_model_fd *fd)
 {
-	const struct ckpt_rec_fd *r = &fd->rec;
+	for (size_t k = 0; k < ckpt_set_size(model); k++) {
+		const struct ckpt_model *m = ckpt_set_model(model, k);
 
-	for (size_t i = 0; i < model->nr_fds; i++) {
-		const struct ckpt_model_fd *o = &model->fds[i];
-
-		if (o->rec.kind == CKPT_FDK_FIFO && o->rec.id.ino == r->id.ino &&
-		    o->rec.id.dev == r->id.dev &&
-		    ((o->rec.file_flags & O_ACCMODE) == O_RDWR ||
-		     (o->rec.file_flags ^ r->file_flags) & O_ACCMODE))
-			return o;
+		for (size_t i = 0; i < m->nr_fds; i++)
+			if (is_other_end(&fd->rec, &m->fds[i].rec))
+				return &m->fds[i];
 	}
 	return NULL;
 }

@@ -33,7 +33,7 @@ static struct refusal *new_refusal(struct judgement *j)
 		j->refusals = r;
 		j->room = room;
 	}
-	memset(&j->refusals[j->nr], 0, sizeof(struct refusal));
+	j->refusals[j->nr] = (struct refusal){ .pid = j->pid };
 	return &j->refusals[j->nr++];
 }
 
@@ -75,12 +75,15 @@ void judgement_free(struct judgement *j)
 
 void refusal_text(const struct refusal *r, char *buf, size_t size)
 {
-	char number[24] = "";
+	char number[24] = "", whose[24] = "";
+
+	if (r->pid)
+		snprintf(whose, sizeof(whose), "process %d: ", r->pid);
 
 	if (r->number >= 0)
 		snprintf(number, sizeof(number), strcmp(r->thing, "mapping") ? " %" PRId64 :
 			 " %#" PRIx64, r->number);
-	snprintf(buf, size, "%s%s%s%s%s: %s%s%s", r->thing, number, r->path ? " (" : "",
+	snprintf(buf, size, "%s%s%s%s%s%s: %s%s%s", whose, r->thing, number, r->path ? " (" : "",
 		 r->path ? r->path : "", r->path ? ")" : "", r->reason, r->remedy ? "; " : "",
 		 r->remedy ? r->remedy : "");
 	util_make_printable(buf);		/* a path may hold anything */
@@ -296,9 +299,9 @@ static void judge_process(const struct ckpt_model *m, const struct judge_opts *o
 	const struct ckpt_rec_proc *p = &m->proc;
 
 	judge_flags(j, "process", p->pid, NULL, p->flags, PROC_ALLOWED, proc_flags);
-	if (p->flags & CKPT_PROC_CHILDREN)
+	if (p->flags & CKPT_PROC_CHILDREN && !opts->tree)
 		judge_refuse(j, "process", p->pid, NULL,
-			     "trees are not supported yet; wait until its children have ended",
+			     "take all of them with snap --tree, or wait until its children have ended",
 			     "has child processes (%d is one)", p->child_pid);
 	judge_namespaces(p, j);
 	judge_paths(m, opts, j);

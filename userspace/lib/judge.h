@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "state.h"
 
@@ -25,6 +26,7 @@
 
 /**
  * struct refusal - one thing that cannot be brought back
+ * @pid: whose, in a snapshot of several processes; else 0
  * @thing: "fd", "mapping", "thread", "process", "timer", "lock", "signal", "path"
  * @number: descriptor, address, thread number ...; -1 when there is none
  * @path: file or name it belongs to, NULL when there is none
@@ -32,6 +34,7 @@
  * @remedy: what the user can do, NULL when nothing is known
  */
 struct refusal {
+	pid_t		pid;
 	const char	*thing;
 	int64_t		number;
 	char		*path;
@@ -40,6 +43,7 @@ struct refusal {
 };
 
 struct judgement {
+	pid_t		pid;		/* for those that are noted next */
 	struct refusal	*refusals;
 	size_t		nr;
 	size_t		room;
@@ -50,11 +54,13 @@ struct judgement {
  * struct judge_opts - what is asked of the restore
  * @killed: the program ends at the snapshot, so files changed in place do not diverge
  * @kept: files changed in place are kept with the image
+ * @tree: its children are in the snapshot too
  * @pid: where to look up /proc/PID/fd of the live process; 0: do not look at files
  */
 struct judge_opts {
 	bool	killed;
 	bool	kept;
+	bool	tree;
 	int	pid;
 };
 

@@ -246,7 +246,7 @@ static int load_process(struct image *image, uint32_t pid, struct ckpt_err *err,
 int report_image(struct image *image, const char *label, struct ckpt_err *err, json_t **ret)
 {
 	const struct image_info *info = image_get_info(image);
-	json_t *process = NULL, *memory = NULL, *snapshot = NULL, *files = NULL;
+	json_t *process = NULL, *memory = NULL, *snapshot = NULL, *files = NULL, *tree = NULL;
 	bool locked = image_is_locked(image);
 	int code = load_memory(image, info->pid, err, &memory);
 
@@ -254,6 +254,7 @@ int report_image(struct image *image, const char *label, struct ckpt_err *err, j
 		process = json_null();
 		snapshot = json_null();
 		files = json_null();
+		tree = json_null();
 	}
 	if (!code && !locked)
 		code = load_process(image, info->pid, err, &process);
@@ -261,16 +262,19 @@ int report_image(struct image *image, const char *label, struct ckpt_err *err, j
 		code = load_json(image, 0, IMAGE_META_SNAP, err, &snapshot);
 	if (!code && !locked)
 		code = load_json(image, info->pid, IMAGE_META_FILES, err, &files);
+	if (!code && !locked)
+		code = load_json(image, 0, IMAGE_META_TREE, err, &tree);
 	if (!code) {
-		*ret = json_pack("{s:b,s:o,s:o,s:O,s:O,s:O,s:O}", "ok", 1, "ref",
+		*ret = json_pack("{s:b,s:o,s:o,s:O,s:O,s:O,s:O,s:O}", "ok", 1, "ref",
 				 report_text(label), "image", info_to_json(image),
 				 "process", process, "memory", memory, "snapshot", snapshot,
-				 "files", files);
+				 "files", files, "tree", tree);
 		code = *ret ? 0 : ckpt_err_sys(err, ENOMEM, "%s: report", label);
 	}
 	json_decref(process);
 	json_decref(memory);
 	json_decref(snapshot);
 	json_decref(files);
+	json_decref(tree);
 	return code;
 }

@@ -17,7 +17,8 @@
 #include "restore-priv.h"
 
 /* The flags of the uapi header that version 1 cannot restore start at these bits. */
-#define PROC_BEYOND	(~0ULL << 16)
+/* Children are in the image too, or there was none: the list of processes tells. */
+#define PROC_BEYOND	(~0ULL << 16 & ~CKPT_PROC_CHILDREN)
 #define THREAD_BEYOND	(~0ULL << 16)
 #define VMA_BEYOND	(~0ULL << 40)
 
@@ -32,6 +33,9 @@ static int check_flags(struct restore *rs)
 {
 	const struct ckpt_model *m = rs->m;
 
+	if (m->proc.flags & CKPT_PROC_CHILDREN && !rs->set->tree.nr)
+		return ckpt_err_set(rs->err, -EOPNOTSUPP, "process %d had children, which are not in the image",
+				    m->proc.pid);
 	if (m->proc.flags & PROC_BEYOND)
 		return refuse(rs, "process", m->proc.pid, m->proc.flags & PROC_BEYOND);
 	for (size_t i = 0; i < m->nr_vmas; i++) {
@@ -145,12 +149,12 @@ static int check_machine(struct restore *rs)
 		ckpt_err_hint(rs->err, "boot that kernel to restore it");
 		return -EOPNOTSUPP;
 	}
-	return check_noted(rs);
+	return is_root(rs) ? check_noted(rs) : 0;
 }
 
 static int check_fds(struct restore *rs)
 {
-	for (size_t i = 0; i < rs->opts->nr_fds; i++)
+	for (size_t i = 0; is_root(rs) && i < rs->opts->nr_fds; i++)
 		if (!ckpt_model_fd(rs->m, rs->opts->fds[i].fd))
 			return ckpt_err_set(rs->err, -EINVAL,
 					    "fd %d to be given %s: the program had no such descriptor",

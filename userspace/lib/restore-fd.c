@@ -147,16 +147,19 @@ static int check_content(struct restore *rs, const char *thing, const struct ckp
 	return restore_same_file(rs, thing, f->path, &f->rec.id, o);
 }
 
-/* The section that holds the content of an inode, under the number of any of its open files. */
+/* The section that holds the content of an inode, under the number of any of its open files, of anybody. */
 static int content_section(const struct restore *rs, const struct ckpt_file_id *id)
 {
-	const struct ckpt_model *m = rs->m;
 	int section = -1;
 
-	for (size_t i = 0; section < 0 && i < m->nr_fds; i++)
-		if (same_inode(&m->fds[i].rec.id, id))
-			section = image_find(rs->image, IMAGE_META, (uint32_t)m->proc.pid,
-					     META_SUB_DELETED + m->fds[i].rec.file);
+	for (size_t k = 0; section < 0 && k < ckpt_set_size(rs->m); k++) {
+		const struct ckpt_model *m = ckpt_set_model(rs->m, k);
+
+		for (size_t i = 0; section < 0 && i < m->nr_fds; i++)
+			if (same_inode(&m->fds[i].rec.id, id))
+				section = image_find(rs->image, IMAGE_META, (uint32_t)m->proc.pid,
+						     META_SUB_DELETED + m->fds[i].rec.file);
+	}
 	return section;
 }
 
@@ -173,25 +176,26 @@ static const struct ckpt_model_fd *made_by(const struct ckpt_model *m, const str
 /* Further open files of a deleted inode share the one made for the first. */
 static int open_nameless(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
 {
-	struct restore_files *fs = rs->files;
+	struct restore_set *set = rs->set;
 	struct nameless *n = NULL;
 	int fd, r;
 
-	for (size_t i = 0; i < fs->nr_nameless; i++)
-		if (same_inode(fs->nameless[i].id, &f->rec.id))
-			n = &fs->nameless[i];
+	for (size_t i = 0; i < set->nr_nameless; i++)
+		if (same_inode(set->nameless[i].id, &f->rec.id))
+			n = &set->nameless[i];
 	if (!n) {
-		n = &fs->nameless[fs->nr_nameless];
+		n = &set->nameless[set->nr_nameless];
 		n->id = &f->rec.id;
+		n->rs = rs;
 		n->made = made_by(rs->m, n->id);
-		r = restore_open_deleted(rs, fs->root_fd, thing, content_section(rs, n->id), n->id,
+		r = restore_open_deleted(rs, rs->files->root_fd, thing, content_section(rs, n->id), n->id,
 					 f->path, n->made ? (int)n->made->rec.file_flags : 0, &n->fd);
 		if (r)
 			return r;
-		fs->nr_nameless++;
+		set->nr_nameless++;
 	}
 	/* The very open file: another would not show O_TMPFILE, by which the next snapshot knows. */
-	if (n->made && n->made->rec.file == f->rec.file) {
+	if (n->made && n->rs == rs && n->made->rec.file == f->rec.file) {
 		fd = fcntl(n->fd, F_DUPFD_CLOEXEC, 0);
 		if (fd >= 0)
 			fcntl(fd, F_SETFL, (int)f->rec.file_flags);
@@ -280,39 +284,53 @@ static bool may_read(const struct ckpt_rec_fd *fd)
 
 static bool is_own_pipe(const struct restore *rs, const struct ckpt_model_fd *f)
 {
-	const struct ckpt_model *m = rs->m;
 	bool reads = false, writes = false;
 
 	if (f->rec.kind != CKPT_FDK_FIFO || !(f->rec.path_flags & CKPT_PATHF_NO_NAME))
 		return false;
-	for (size_t i = 0; i < m->nr_fds; i++) {
-		const struct ckpt_rec_fd *r = &m->fds[i].rec;
+	for (size_t k = 0; k < ckpt_set_size(rs->m); k++) {
+		const struct ckpt_model *m = ckpt_set_model(rs->m, k);
 
-		if (r->kind != CKPT_FDK_FIFO || !same_inode(&r->id, &f->rec.id))
-			continue;
-		reads |= may_read(r);
-		writes |= may_write(r);
+		for (size_t i = 0; i < m->nr_fds; i++) {
+			const struct ckpt_rec_fd *r = &m->fds[i].rec;
+
+			if (r->kind != CKPT_FDK_FIFO || !same_inode(&r->id, &f->rec.id))
+				continue;
+			reads |= may_read(r);
+			writes |= may_write(r);
+		}
 	}
 	return reads && writes;
 }
 
-/* As large as it was, when the image tells: it names a pipe by the number of either end. */
+static bool is_meant(const struct ckpt_model *m, const struct meta_pipe *mp, const struct own_pipe *p)
+{
+	for (size_t i = 0; i < m->nr_fds; i++)
+		if (m->fds[i].rec.file == mp->file && same_inode(&m->fds[i].rec.id, p->id))
+			return true;
+	return false;
+}
+
+/* Its capacity in the list of one process, which names a pipe by the number of either end; 0: it is not there. */
+static uint32_t listed_capacity(const struct restore *rs, const struct own_pipe *p)
+{
+	for (size_t i = 0; i < rs->meta.nr_pipes; i++)
+		if (is_meant(rs->m, &rs->meta.pipes[i], p))
+			return rs->meta.pipes[i].capacity;
+	return 0;
+}
+
+/* As large as it was, when the image tells. */
 static int size_pipe(struct restore *rs, const char *thing, const struct own_pipe *p)
 {
-	for (size_t i = 0; i < rs->meta.nr_pipes; i++) {
-		const struct meta_pipe *mp = &rs->meta.pipes[i];
-		bool this = false;
+	uint32_t capacity = 0;
 
-		for (size_t k = 0; k < rs->m->nr_fds; k++)
-			this |= rs->m->fds[k].rec.file == mp->file &&
-				same_inode(&rs->m->fds[k].rec.id, p->id);
-		if (!this || fcntl(p->ends[1], F_GETPIPE_SZ) == (int)mp->capacity)
-			continue;
-		if (fcntl(p->ends[1], F_SETPIPE_SZ, (int)mp->capacity) < 0)
-			return ckpt_err_sys(rs->err, errno, "%s: make a pipe for %u bytes", thing,
-					    mp->capacity);
-	}
-	return 0;
+	for (size_t k = 0; !capacity && k < rs->set->nr; k++)
+		capacity = listed_capacity(&rs->set->v[k], p);
+	if (!capacity || fcntl(p->ends[1], F_GETPIPE_SZ) == (int)capacity ||
+	    fcntl(p->ends[1], F_SETPIPE_SZ, (int)capacity) >= 0)
+		return 0;
+	return ckpt_err_sys(rs->err, errno, "%s: make a pipe for %u bytes", thing, capacity);
 }
 
 /* The bytes that were in it, when the image holds some, under the number of either end. */
@@ -345,20 +363,20 @@ static int fill_pipe(struct restore *rs, const char *thing, const struct own_pip
 
 static int open_own_pipe(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
 {
-	struct restore_files *fs = rs->files;
+	struct restore_set *set = rs->set;
 	const struct own_pipe *p = NULL;
 	int fd, r;
 
-	for (size_t i = 0; i < fs->nr_pipes; i++)
-		if (same_inode(fs->pipes[i].id, &f->rec.id))
-			p = &fs->pipes[i];
+	for (size_t i = 0; i < set->nr_pipes; i++)
+		if (same_inode(set->pipes[i].id, &f->rec.id))
+			p = &set->pipes[i];
 	if (!p) {
-		struct own_pipe *made = &fs->pipes[fs->nr_pipes];
+		struct own_pipe *made = &set->pipes[set->nr_pipes];
 
 		made->id = &f->rec.id;
 		if (pipe2(made->ends, O_CLOEXEC | O_NONBLOCK) < 0)
 			return ckpt_err_sys(rs->err, errno, "%s: make a pipe", thing);
-		fs->nr_pipes++;
+		set->nr_pipes++;
 		p = made;
 		r = size_pipe(rs, thing, p);
 		if (!r)
@@ -438,7 +456,8 @@ int open_pipe(struct restore *rs, const char *thing, const struct ckpt_model_fd 
 
 const char *restore_fd_override(const struct restore *rs, uint32_t file)
 {
-	for (size_t i = 0; i < rs->opts->nr_fds; i++) {
+	/* Of a tree it is the root's descriptors that are meant; who shares them, shares what is given. */
+	for (size_t i = 0; is_root(rs) && i < rs->opts->nr_fds; i++) {
 		const struct ckpt_model_fd *f = ckpt_model_fd(rs->m, rs->opts->fds[i].fd);
 
 		if (f && f->rec.file == file)

@@ -49,8 +49,6 @@ static struct restore_files *alloc_files(const struct ckpt_model *m, size_t nr_f
 	fs->slots = calloc(m->nr_fds + 1, sizeof(*fs->slots));
 	fs->vma_entry = calloc(m->nr_vmas + 1, sizeof(*fs->vma_entry));
 	fs->mapped = calloc(m->nr_vmas + 1, sizeof(*fs->mapped));
-	fs->nameless = calloc(m->nr_fds + 1, sizeof(*fs->nameless));
-	fs->pipes = calloc(m->nr_fds + 1, sizeof(*fs->pipes));
 	fs->cuts = calloc(m->nr_fds + 1, sizeof(*fs->cuts));
 	fs->kept = calloc(nr_files + 1, sizeof(*fs->kept));
 	fs->exe = fs->root = fs->cwd = fs->proc = NONE;
@@ -67,12 +65,6 @@ void restore_files_close(struct restore *rs)
 	for (size_t i = 0; fs->entries && i < fs->nr_entries; i++)
 		if (!fs->entries[i].borrowed)
 			close(fs->entries[i].fd);
-	for (size_t i = 0; fs->nameless && i < fs->nr_nameless; i++)
-		close(fs->nameless[i].fd);
-	for (size_t i = 0; fs->pipes && i < fs->nr_pipes; i++) {
-		close(fs->pipes[i].ends[0]);
-		close(fs->pipes[i].ends[1]);
-	}
 	for (size_t i = 0; fs->cuts && i < fs->nr_cuts; i++)
 		close(fs->cuts[i].fd);
 	restore_kept_close(rs);
@@ -81,8 +73,6 @@ void restore_files_close(struct restore *rs)
 	free(fs->slots);
 	free(fs->vma_entry);
 	free(fs->mapped);
-	free(fs->nameless);
-	free(fs->pipes);
 	free(fs->cuts);
 	free(fs);
 	rs->files = NULL;
@@ -216,6 +206,12 @@ static int open_fds(struct restore *rs)
 
 		slot->fd = f->rec.fd;
 		slot->cloexec = f->rec.flags & CKPT_FD_CLOEXEC;
+		fd = restore_tree_shared_fd(rs, f);
+		if (fd >= 0) {
+			slot->entry = add_entry(fs, fd, true);
+			fs->nr_slots++;
+			continue;
+		}
 		/* The caller's output and error stay apart, also if they were one. */
 		split = restore_fd_is_outside(rs, f) && f->rec.fd <= STDERR_FILENO &&
 			!restore_fd_override(rs, f->rec.file);
@@ -349,8 +345,7 @@ int restore_files_open(struct restore *rs)
 
 	rs->files = alloc_files(rs->m, rs->meta.nr);
 	if (!rs->files || !rs->files->entries || !rs->files->slots || !rs->files->vma_entry ||
-	    !rs->files->mapped || !rs->files->nameless || !rs->files->pipes ||
-	    !rs->files->cuts || !rs->files->kept)
+	    !rs->files->mapped || !rs->files->cuts || !rs->files->kept)
 		return ckpt_err_set(rs->err, -ENOMEM, "no memory for the files of the process");
 	r = open_dirs(rs);
 	if (!r)

@@ -29,10 +29,11 @@ struct mapped {
 struct nameless {
 	const struct ckpt_file_id *id;
 	const struct ckpt_model_fd *made;	/* by O_TMPFILE: fd is its open file; or NULL */
+	const struct restore *rs;		/* whose that is */
 	int fd;
 };
 
-/* A pipe both of whose ends belong to the program. */
+/* A pipe both of whose ends belong to the processes that are restored. */
 struct own_pipe {
 	const struct ckpt_file_id *id;
 	int ends[2];
@@ -70,10 +71,6 @@ struct restore_files {
 	size_t *vma_entry;
 	struct mapped *mapped;
 	size_t nr_mapped;
-	struct nameless *nameless;
-	size_t nr_nameless;
-	struct own_pipe *pipes;
-	size_t nr_pipes;
 	struct cut *cuts;
 	size_t nr_cuts;
 	struct kept *kept;		/* as many as the list of files has */

@@ -142,6 +142,10 @@ int restore_fill(struct restore *rs)
 	size_t member = 0;
 	int r = 0;
 
+	if (rs->set->nr > 1)
+		r = chain_load(chain, (uint32_t)rs->m->proc.pid, rs->err);
+	if (r)
+		return r;
 	f.total = chain_pages(chain, IMAGE_RUN_DATA) * RESTORE_PAGE;
 	for (size_t k = 0; !r && k < chain_spans(chain); k++) {
 		size_t i = chain_by_member(chain, k);

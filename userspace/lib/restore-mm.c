@@ -309,50 +309,37 @@ static bool same_object(const struct ckpt_model_vma *a, const struct ckpt_model_
 	       a->rec.id.dev == b->rec.id.dev;
 }
 
+/* As long as all need it who have it. */
 static uint64_t object_size(const struct ckpt_model *m, const struct ckpt_model_vma *v,
 			    size_t *ret_users)
 {
 	uint64_t size = (v->rec.id.size + RESTORE_PAGE - 1) & ~(RESTORE_PAGE - 1);
 
 	*ret_users = 0;
-	for (size_t i = 0; i < m->nr_vmas; i++) {
-		const struct ckpt_rec_vma *o = &m->vmas[i].rec;
+	for (size_t k = 0; k < ckpt_set_size(m); k++) {
+		const struct ckpt_model *other = ckpt_set_model(m, k);
 
-		if (!same_object(&m->vmas[i], v))
-			continue;
-		++*ret_users;
-		if (o->pgoff + (o->end - o->start) > size)
-			size = o->pgoff + (o->end - o->start);
+		for (size_t i = 0; i < other->nr_vmas; i++) {
+			const struct ckpt_rec_vma *o = &other->vmas[i].rec;
+
+			if (!same_object(&other->vmas[i], v))
+				continue;
+			++*ret_users;
+			if (o->pgoff + (o->end - o->start) > size)
+				size = o->pgoff + (o->end - o->start);
+		}
 	}
 	return size;
 }
 
-/*
- * Several mappings of one object, or a part of one: the object is made as one
- * mapping aside, opened by its entry in map_files, and mapped piece by piece.
- */
-static int map_object(struct restore *rs, struct remote_queue *q,
-		      const struct ckpt_model_vma *first, uint64_t size)
+/* Map the pieces of an object that a call in the child opens by its entry in map_files. */
+static int map_pieces(struct restore *rs, struct remote_queue *q, const struct ckpt_model_vma *first,
+		      const char *entry)
 {
-	const struct layout area = { &(struct range){ rs->area, rs->area + AREA_SIZE }, 1 };
 	struct remote *r = leader(rs);
-	char name[80];
-	uint64_t at = 0;
 	long fd;
-	/* Calls with a result that is needed at once; first those that wait. */
-	int e = remote_queue_run(q);
+	int e = remote_write(r, rs->err, r->scratch, entry, strlen(entry) + 1);
 
-	if (!e)
-		e = find_gap(rs, &area, size, &at);
-	if (!e)
-		e = remote_call(r, rs->err, "make shared memory", SYS_mmap,
-				REMOTE_ARGS(at, size, PROT_READ | PROT_WRITE,
-					    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE |
-					    MAP_FIXED_NOREPLACE, ~0ULL, 0), NULL);
-	snprintf(name, sizeof(name), "self/map_files/%llx-%llx", (unsigned long long)at,
-		 (unsigned long long)(at + size));
-	if (!e)
-		e = remote_write(r, rs->err, r->scratch, name, strlen(name) + 1);
 	if (!e)
 		e = remote_call(r, rs->err, "open shared memory", SYS_openat,
 				REMOTE_ARGS((uint64_t)restore_files_proc_fd(rs), r->scratch,
@@ -363,9 +350,71 @@ static int map_object(struct restore *rs, struct remote_queue *q,
 		if (same_object(v, first))
 			e = map_at(q, v, MAP_SHARED, (int)fd, v->rec.pgoff);
 	}
+	return e ? e : remote_queue_add(q, SYS_close, REMOTE_ARGS((uint64_t)fd), "close shared memory");
+}
+
+/*
+ * Several mappings of one object, or a part of one: the object is made as one
+ * mapping aside, and mapped piece by piece.
+ */
+static int map_object(struct restore *rs, struct remote_queue *q,
+		      const struct ckpt_model_vma *first, uint64_t size)
+{
+	const struct layout area = { &(struct range){ rs->area, rs->area + AREA_SIZE }, 1 };
+	char entry[80];
+	uint64_t at = 0;
+	/* Calls with a result that is needed at once; first those that wait. */
+	int e = remote_queue_run(q);
+
 	if (!e)
-		e = remote_queue_add(q, SYS_close, REMOTE_ARGS((uint64_t)fd), "close shared memory");
+		e = find_gap(rs, &area, size, &at);
+	if (!e)
+		e = remote_call(leader(rs), rs->err, "make shared memory", SYS_mmap,
+				REMOTE_ARGS(at, size, PROT_READ | PROT_WRITE,
+					    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE |
+					    MAP_FIXED_NOREPLACE, ~0ULL, 0), NULL);
+	if (e)
+		return e;
+	snprintf(entry, sizeof(entry), "self/map_files/%llx-%llx", (unsigned long long)at,
+		 (unsigned long long)(at + size));
+	e = map_pieces(rs, q, first, entry);
 	return e ? e : unmap(q, "shared memory", at, at + size);
+}
+
+/* The mapping of process @pid that @addr lies in: neighbours may be one by now. */
+static int find_mapping(struct restore *rs, pid_t pid, uint64_t addr, struct range *ret)
+{
+	char path[32], line[4400];
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return ckpt_err_sys(rs->err, errno, "%s", path);
+	while (!found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "%" SCNx64 "-%" SCNx64, &ret->start, &ret->end) == 2 &&
+			ret->start <= addr && addr < ret->end;
+	fclose(f);
+	return found ? 0 : ckpt_err_set(rs->err, -EIO, "%s: nothing at %#llx", path,
+					(unsigned long long)addr);
+}
+
+/* An object that process @pid, which was mapped before, has at @addr. */
+static int map_others(struct restore *rs, struct remote_queue *q, const struct ckpt_model_vma *first,
+		      pid_t pid, uint64_t addr)
+{
+	struct range range;
+	char entry[80];
+	int e = remote_queue_run(q);
+
+	if (!e)
+		e = find_mapping(rs, pid, addr, &range);
+	if (e)
+		return e;
+	snprintf(entry, sizeof(entry), "%d/map_files/%llx-%llx", pid, (unsigned long long)range.start,
+		 (unsigned long long)range.end);
+	return map_pieces(rs, q, first, entry);
 }
 
 static int map_shmem(struct restore *rs, struct remote_queue *q, size_t index)
@@ -377,6 +426,10 @@ static int map_shmem(struct restore *rs, struct remote_queue *q, size_t index)
 	for (size_t i = 0; i < index; i++)
 		if (same_object(&rs->m->vmas[i], v))
 			return 0;	/* mapped with the first */
+	for (const struct restore *o = rs->set->v; o < rs; o++)
+		for (size_t i = 0; i < o->m->nr_vmas; i++)
+			if (same_object(&o->m->vmas[i], v))
+				return map_others(rs, q, v, o->pid, o->m->vmas[i].rec.start);
 	if (users == 1 && !v->rec.pgoff && size == v->rec.end - v->rec.start)
 		return map_at(q, v, MAP_SHARED | MAP_ANONYMOUS |
 			      (v->rec.flags & CKPT_VMA_NORESERVE ? MAP_NORESERVE : 0), -1, 0);

@@ -3,6 +3,7 @@
  * restore-priv.h - what the parts of the restore engine share.
  *
  *	restore.c		the order of things, and the way back
+ *	restore-tree.c		several processes: whose parent is whose, groups, zombies
  *	restore-hooks.c		hooks of the program
  *	restore-check.c		what can be known to fail before anything is done
  *	restore-open.c		one file: open it, and is it the one it was?
@@ -41,6 +42,7 @@
 #include "remote.h"
 #include "restore.h"
 #include "state.h"
+#include "tree.h"
 
 #define RESTORE_PAGE		4096ULL
 #define RESTORE_TASK_END	CKPT_USER_END
@@ -54,6 +56,8 @@
 #define AREA_SIZE		(AREA_CODE + AREA_SCRATCH + AREA_SPECIAL)
 
 struct restore_files;
+struct nameless;
+struct own_pipe;
 
 /* What the kernel installed in the stub: vdso, vvar. */
 struct special {
@@ -74,6 +78,7 @@ struct restore_thread {
 };
 
 struct restore {
+	struct restore_set *set;	/* those it is restored with, itself among them */
 	const struct ckpt_restore_opts *opts;
 	struct ckpt_err *err;
 	struct ckpt_model *m;
@@ -84,6 +89,7 @@ struct restore {
 
 	struct restore_files *files;
 
+	int report[2];		/* how the child tells how it goes: our end, its end; -1: closed */
 	pid_t pid;		/* of the child; 0: none yet */
 	int mem;		/* its /proc/PID/mem */
 	struct restore_thread *threads;	/* m->nr_threads, leader first */
@@ -94,6 +100,23 @@ struct restore {
 	int64_t boot_offset;
 	sigset_t old_mask;	/* of the caller */
 };
+
+/* All processes of the image, and what they have between them. */
+struct restore_set {
+	struct restore *v;		/* the root first, parents before their children */
+	size_t nr;
+	struct tree tree;		/* empty: the root is alone */
+	struct ckpt_set models;
+	struct nameless *nameless;	/* as many as there are descriptors, at most */
+	size_t nr_nameless;
+	struct own_pipe *pipes;
+	size_t nr_pipes;
+};
+
+static inline bool is_root(const struct restore *rs)
+{
+	return rs == rs->set->v;
+}
 
 static inline struct remote *leader(struct restore *rs)
 {
@@ -178,7 +201,20 @@ int restore_files_finish(struct restore *rs);
 /* Cut grown files back: the one step that cannot be undone. */
 int restore_files_commit(struct restore *rs);
 
+/* restore-tree.c */
+int restore_tree_load(struct restore_set *set, const struct ckpt_restore_opts *opts,
+		      struct ckpt_err *err);
+void restore_tree_free(struct restore_set *set);
+/* In the child, only system calls: those of its children that are in the session it is in now. */
+int restore_tree_spawn(struct restore *rs, bool before_setsid, pid_t *ret_failed);
+int restore_tree_groups(struct restore *rs);
+/* What another process of the set has that is the same open file; -1: nobody does. */
+int restore_tree_shared_fd(const struct restore *rs, const struct ckpt_model_fd *f);
+
 /* restore-stub.c */
+/* In a new process: become @rs.  Does not return. */
+void restore_stub_child(struct restore *rs) __attribute__((noreturn));
+pid_t restore_stub_clone(pid_t pid, uint64_t flags, int exit_signal);
 int restore_stub_start(struct restore *rs);
 void restore_stub_kill(struct restore *rs);
 

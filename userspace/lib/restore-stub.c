@@ -41,6 +41,7 @@
 /* What the child tells: one packet. */
 struct report {
 	int code;
+	pid_t pid;		/* PROCESS_NUMBER: which */
 	char what[64];
 };
 
@@ -57,9 +58,9 @@ __asm__(".pushsection .text\n"
 	".popsection\n");
 
 /* Nobody there to hear it: no reason to live. */
-static void say(int fd, int code, const char *what)
+static void say(int fd, int code, pid_t pid, const char *what)
 {
-	struct report rep = { .code = code };
+	struct report rep = { .code = code, .pid = pid };
 
 	strncpy(rep.what, what, sizeof(rep.what) - 1);
 	if (write(fd, &rep, sizeof(rep)) != sizeof(rep))
@@ -94,18 +95,23 @@ static void raise_limits(void)
 	}
 }
 
-static void child(struct restore *rs, int report)
+void restore_stub_child(struct restore *rs)
 {
 	const struct ckpt_rec_proc *p = &rs->m->proc;
-	const char *what = "lead a session";
+	const char *what = PROCESS_NUMBER;
 	const uint64_t all = ~0ULL;
-	int r;
+	int r, report = rs->report[1];
+	pid_t pid = p->pid;
 
 	/* Raw: the C library keeps two signals to itself and never blocks them. */
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
 	reset_ignored_signals();
 	raise_limits();
+	errno = -restore_tree_spawn(rs, true, &pid);
+	if (errno)
+		goto failed;
 	if (p->sid == p->pid) {
+		what = "lead a session";
 		if (setsid() < 0)
 			goto failed;
 	} else if (p->pgid == p->pid) {
@@ -113,27 +119,28 @@ static void child(struct restore *rs, int report)
 		if (setpgid(0, 0) < 0)
 			goto failed;
 	}
-	r = restore_files_adopt(rs, &report, &what);
-	if (r) {
-		errno = -r;
+	what = PROCESS_NUMBER;
+	errno = -restore_tree_spawn(rs, false, &pid);
+	if (!errno)
+		errno = -restore_files_adopt(rs, &report, &what);
+	if (errno)
 		goto failed;
-	}
 	umask(p->umask);
-	say(report, 0, "");
+	say(report, 0, 0, "");
 	/* All signals are blocked: what ends this is the caller, by its hand or its end; not an error. */
 	while (read(report, &r, sizeof(r)) < 0)
 		;
 	_exit(1);
 failed:
-	say(report, -errno, what);
+	say(report, -errno, pid, what);
 	_exit(1);
 }
 
-static pid_t clone_with_pid(pid_t pid, uint64_t flags)
+pid_t restore_stub_clone(pid_t pid, uint64_t flags, int exit_signal)
 {
 	struct clone_args args = {
 		.flags = flags,
-		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
+		.exit_signal = (uint64_t)exit_signal,
 		.set_tid = (uint64_t)(uintptr_t)&pid,
 		.set_tid_size = 1,
 	};
@@ -193,25 +200,26 @@ static int make_time_namespace(const struct restore *rs)
 }
 
 /* In the helper: does not return except in the child of the right number. */
-static void helper(struct restore *rs, int report, bool new_time)
+static void helper(struct restore *rs, bool new_time)
 {
+	const int report = rs->report[1];
 	uint64_t flags = CLONE_CLEAR_SIGHAND | (rs->opts->detach ? 0 : CLONE_PARENT);
 	int r = new_time ? make_time_namespace(rs) : 0;
 
 	if (r) {
-		say(report, r, "make a time namespace, for the clocks were reset by a reboot");
+		say(report, r, 0, "make a time namespace, for the clocks were reset by a reboot");
 		_exit(1);
 	}
-	r = clone_with_pid(rs->m->proc.pid, flags);
+	r = restore_stub_clone(rs->m->proc.pid, flags, rs->opts->detach ? SIGCHLD : 0);
 	if (!r)
-		child(rs, report);
+		restore_stub_child(rs);
 	if (r < 0)
-		say(report, r, PROCESS_NUMBER);
+		say(report, r, rs->m->proc.pid, PROCESS_NUMBER);
 	_exit(r < 0);
 }
 
 /* Returns the child's number or -errno; failures the helper reported have text. */
-static pid_t clone_by_helper(struct restore *rs, int report, bool new_time)
+static pid_t clone_by_helper(struct restore *rs, bool new_time)
 {
 	struct clone_args args = { .exit_signal = SIGCHLD };
 	int status;
@@ -220,7 +228,7 @@ static pid_t clone_by_helper(struct restore *rs, int report, bool new_time)
 	if (pid < 0)
 		return -errno;
 	if (!pid)
-		helper(rs, report, new_time);
+		helper(rs, new_time);
 	if (waitpid((pid_t)pid, &status, __WALL) < 0)
 		return -errno;
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
@@ -230,18 +238,17 @@ static pid_t clone_by_helper(struct restore *rs, int report, bool new_time)
 
 /* ------------------------------------------------------------ start */
 
-static int number_failed(struct restore *rs, int code)
+static int number_failed(struct restore *rs, pid_t pid, int code)
 {
 	char who[160];
 
 	if (code == -EEXIST) {
-		restore_name_owner(rs->m->proc.pid, who, sizeof(who));
-		ckpt_err_set(rs->err, code, "process number %d is in use by %s",
-			     rs->m->proc.pid, who);
+		restore_name_owner(pid, who, sizeof(who));
+		ckpt_err_set(rs->err, code, "process number %d is in use by %s", pid, who);
 		ckpt_err_hint(rs->err, "end it, or wait until it has ended");
 		return code;
 	}
-	ckpt_err_sys(rs->err, code, "make a process with number %d", rs->m->proc.pid);
+	ckpt_err_sys(rs->err, code, "make a process with number %d", pid);
 	if (code == -EPERM)
 		ckpt_err_hint(rs->err, "this needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN");
 	if (code == -EINVAL)
@@ -250,13 +257,13 @@ static int number_failed(struct restore *rs, int code)
 }
 
 /* Wait until the child has said how it went. */
-static int hear(struct restore *rs, int fd)
+static int hear(struct restore *rs)
 {
 	struct report rep;
 	ssize_t n;
 
 	do {
-		n = read(fd, &rep, sizeof(rep));
+		n = read(rs->report[0], &rep, sizeof(rep));
 	} while (n < 0 && errno == EINTR);
 	if (n != sizeof(rep))
 		return ckpt_err_set(rs->err, -ECHILD, "process %d ended at its very beginning",
@@ -265,7 +272,7 @@ static int hear(struct restore *rs, int fd)
 		return 0;
 	rep.what[sizeof(rep.what) - 1] = 0;
 	if (!strcmp(rep.what, PROCESS_NUMBER))
-		return number_failed(rs, rep.code);
+		return number_failed(rs, rep.pid, rep.code);
 	return ckpt_err_sys(rs->err, rep.code, "%s", rep.what);
 }
 
@@ -292,39 +299,80 @@ static int seize(struct restore *rs)
 	return 0;
 }
 
-static int clone_child(struct restore *rs, int report)
+static pid_t clone_root(struct restore *rs)
 {
 	bool new_time = needs_time_namespace(rs);
 	pid_t pid;
 
 	if (new_time || rs->opts->detach)
-		return clone_by_helper(rs, report, new_time);
-	pid = clone_with_pid(rs->m->proc.pid, CLONE_CLEAR_SIGHAND);
+		return clone_by_helper(rs, new_time);
+	pid = restore_stub_clone(rs->m->proc.pid, CLONE_CLEAR_SIGHAND, SIGCHLD);
 	if (!pid)
-		child(rs, report);
+		restore_stub_child(rs);
 	return pid;
 }
 
+/* Our ends; and, when all processes that need them have been made, theirs. */
+static void close_reports(struct restore_set *set, int end)
+{
+	for (size_t i = 0; i < set->nr; i++) {
+		if (set->v[i].report[end] >= 0)
+			close(set->v[i].report[end]);
+		set->v[i].report[end] = -1;
+	}
+}
+
+static int open_reports(struct restore_set *set)
+{
+	for (size_t i = 0; i < set->nr; i++)
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, set->v[i].report) < 0)
+			return ckpt_err_sys(set->v[i].err, errno, "make a socket pair");
+	return 0;
+}
+
+/* A child that could not be made is its parent's to tell of: parents come first. */
+static int hear_all(struct restore_set *set)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < set->nr; i++) {
+		struct restore *rs = &set->v[i];
+
+		r = hear(rs);
+		if (r)
+			break;
+		rs->pid = rs->m->proc.pid;
+		r = seize(rs);
+	}
+	return r;
+}
+
+/* Of the root: it makes the others. */
 int restore_stub_start(struct restore *rs)
 {
-	int ends[2], r;
+	struct restore_set *set = rs->set;
 	pid_t pid;
+	int r;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return ckpt_err_sys(rs->err, errno, "make a socket pair");
-	pid = clone_child(rs, ends[1]);
-	close(ends[1]);
+	if (!is_root(rs))
+		return 0;
+	r = open_reports(set);
+	if (r)
+		goto out;
+	pid = clone_root(rs);
+	close_reports(set, 1);
 	if (pid > 0)
 		rs->pid = pid;
 	if (pid < 0 && pid != -ECHILD)
-		r = number_failed(rs, pid);
+		r = number_failed(rs, rs->m->proc.pid, pid);
 	else
-		r = hear(rs, ends[0]);
-	if (r && rs->opts->detach)
-		rs->pid = 0;	/* it ends by itself, and its number is not ours to use */
-	if (!r)
-		r = seize(rs);
-	close(ends[0]);
+		r = hear_all(set);
+	/* One that did not say that it is there ends by itself, and its number is not ours to use. */
+	if (r && rs->opts->detach && !rs->threads[0].there)
+		rs->pid = 0;
+out:
+	close_reports(set, 0);
+	close_reports(set, 1);
 	return r;
 }
 

@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "restore-priv.h"
+#include "restore-files.h"
 
 /* ------------------------------------------------------------ what to restore */
 
@@ -57,17 +57,18 @@ static int load_meta(struct restore *rs, uint32_t owner)
 	return r;
 }
 
-static int load(struct restore *rs)
+static int load(struct restore *rs, uint32_t owner)
 {
-	uint32_t owner;
 	int r;
 
 	rs->image = chain_image(rs->opts->chain);
 	if (image_get_info(rs->image)->page_size != RESTORE_PAGE)
 		return ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: has pages of %u bytes",
 				    image_label(rs->image), image_get_info(rs->image)->page_size);
-	owner = rs->opts->owner ? rs->opts->owner : image_get_info(rs->image)->pid;
 	r = load_state(rs, owner);
+	if (!r && rs->m->proc.pid != (pid_t)owner)
+		r = ckpt_err_set(rs->err, -EBADMSG, "%s: process %u calls itself %d",
+				 image_label(rs->image), owner, rs->m->proc.pid);
 	if (!r)
 		r = load_meta(rs, owner);
 	if (r)
@@ -81,6 +82,32 @@ static int load(struct restore *rs)
 	for (size_t i = 0; i < rs->m->nr_threads; i++)
 		rs->threads[i].t = &rs->m->threads[i];
 	return 0;
+}
+
+/* Nothing is touched yet. */
+static int load_all(struct restore_set *set, const struct ckpt_restore_opts *opts,
+		    struct ckpt_err *err)
+{
+	int r = restore_tree_load(set, opts, err);
+	size_t fds = 0;
+
+	for (size_t i = 0, k = 0; !r && i < set->nr; i++, k++) {
+		while (set->tree.nr && set->tree.processes[k].ended)
+			k++;
+		r = load(&set->v[i], set->tree.nr ? (uint32_t)set->tree.processes[k].pid :
+			 opts->owner ? opts->owner : image_get_info(chain_image(opts->chain))->pid);
+		if (r)
+			break;
+		set->models.models[i] = set->v[i].m;
+		set->v[i].m->set = set->tree.nr ? &set->models : NULL;
+		fds += set->v[i].m->nr_fds;
+	}
+	if (r)
+		return r;
+	set->nameless = calloc(fds + 1, sizeof(*set->nameless));
+	set->pipes = calloc(fds + 1, sizeof(*set->pipes));
+	return set->nameless && set->pipes ? 0 :
+	       ckpt_err_set(err, -ENOMEM, "no memory for the files of the process");
 }
 
 /* ------------------------------------------------------------ steps */
@@ -125,13 +152,14 @@ static int release(struct restore *rs)
 	return 0;
 }
 
-static int rebuild(struct restore *rs)
+/* Each step for all processes before the next. */
+static int rebuild(struct restore_set *set)
 {
 	static int (* const steps[])(struct restore *rs) = {
-		load,			/* nothing is touched so far */
-		restore_check,
+		restore_check,		/* nothing is touched so far */
 		restore_files_open,
 		restore_stub_start,	/* now there is a process, */
+		restore_tree_groups,
 		restore_mm_empty,
 		restore_mm_map,
 		restore_fill,
@@ -161,18 +189,32 @@ static int rebuild(struct restore *rs)
 	int r = 0;
 
 	for (size_t i = 0; !r && i < sizeof(steps) / sizeof(*steps); i++)
-		r = steps[i](rs);
+		for (size_t k = 0; !r && k < set->nr; k++)
+			r = steps[i](&set->v[k]);
 	return r;
 }
 
-static void clean_up(struct restore *rs)
+static void clean_up(struct restore_set *set)
 {
-	if (rs->mem >= 0)
-		close(rs->mem);
-	restore_files_close(rs);
-	meta_files_free(&rs->meta);
-	free(rs->threads);
-	ckpt_model_free(rs->m);
+	for (size_t i = 0; i < set->nr; i++) {
+		struct restore *rs = &set->v[i];
+
+		if (rs->mem >= 0)
+			close(rs->mem);
+		restore_files_close(rs);
+		meta_files_free(&rs->meta);
+		free(rs->threads);
+		ckpt_model_free(rs->m);
+	}
+	for (size_t i = 0; i < set->nr_nameless; i++)
+		close(set->nameless[i].fd);
+	for (size_t i = 0; i < set->nr_pipes; i++) {
+		close(set->pipes[i].ends[0]);
+		close(set->pipes[i].ends[1]);
+	}
+	free(set->nameless);
+	free(set->pipes);
+	restore_tree_free(set);
 }
 
 /* With all signals blocked; @old_mask tells which of them the caller wants to hear. */
@@ -180,27 +222,32 @@ int restore_run(const struct ckpt_restore_opts *opts, const sigset_t *old_mask,
 		struct ckpt_err *err, pid_t *ret_pid)
 {
 	struct ckpt_err own = CKPT_ERR_INIT;
-	struct restore rs = { .opts = opts, .err = err ? err : &own, .mem = -1 };
+	struct restore_set set = { 0 };
 	struct rlimit old, all;
 	int r;
 
-	rs.old_mask = *old_mask;
+	err = err ? err : &own;
 	getrlimit(RLIMIT_NOFILE, &old);
 	all = old;
 	all.rlim_cur = all.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &all);
 
-	r = rebuild(&rs);
-	if (r)
-		restore_stub_kill(&rs);
-	else
-		*ret_pid = rs.pid;
+	r = load_all(&set, opts, err);
+	for (size_t i = 0; i < set.nr; i++)
+		set.v[i].old_mask = *old_mask;
+	if (!r)
+		r = rebuild(&set);
+	/* The children first: their parent would not see them end, but somebody else inherit them. */
+	for (size_t i = set.nr; r && i-- > 0;)
+		restore_stub_kill(&set.v[i]);
+	if (!r)
+		*ret_pid = set.v[0].pid;
 
-	clean_up(&rs);
+	clean_up(&set);
 	setrlimit(RLIMIT_NOFILE, &old);
 	store_audit(opts->store, &(struct store_event){ .what = "restore", .ref = chain_ref(opts->chain)->label,
 							.pid = r ? 0 : *ret_pid, .code = r,
-							.err = err ? err : &own });
+							.err = err });
 	return r;
 }
 

@@ -158,13 +158,29 @@ int save_pipe(const struct ckpt_model *model, const struct ckpt_model_fd *fd,
 	return ret;
 }
 
-/* Several descriptors of one object: its content goes with the first, restore knows. */
-static bool have(const struct ckpt_model *model, size_t n)
+static bool have_before(const struct ckpt_model *model, const struct ckpt_model_fd *fd, size_t end)
 {
-	for (size_t i = 0; i < n; i++)
-		if (fd_kind_same(&model->fds[i], &model->fds[n]) && saves(model, &model->fds[i]))
+	for (size_t i = 0; i < end; i++)
+		if (fd_kind_same(&model->fds[i], fd) && saves(model, &model->fds[i]))
 			return true;
 	return false;
+}
+
+/* Several descriptors of one object: its content goes with the first of all, restore knows. */
+static bool have(const struct ckpt_model *model, size_t n)
+{
+	const struct ckpt_model_fd *fd = &model->fds[n];
+	const struct ckpt_model *m;
+
+	/* What has no inode of its own is told apart within one process alone. */
+	for (size_t k = 0; fd->rec.kind != CKPT_FDK_ANON && k < ckpt_set_size(model); k++) {
+		m = ckpt_set_model(model, k);
+		if (m == model)
+			break;
+		if (have_before(m, fd, m->nr_fds))
+			return true;
+	}
+	return have_before(model, fd, n);
 }
 
 int snap_files_read(const struct ckpt_model *model, struct ckpt_err *err, struct snap_files *files)

@@ -43,6 +43,8 @@ static int check(struct store *store, struct chain *c, uint64_t generation, pid_
 				    CHAIN_MAX - 1);
 	if (info->pid != (uint32_t)pid)
 		return ckpt_err_set(why, ESTALE, "%s is of process %u", ref->label, info->pid);
+	if (image_find(chain_image(c), IMAGE_META, 0, IMAGE_META_TREE) >= 0)
+		return ckpt_err_set(why, ESTALE, "%s is of a tree", ref->label);
 	if (info->generation >= generation)
 		return ckpt_err_set(why, ESTALE, "%s was finished meanwhile", ref->label);
 	if (chain_hold(c, store))

@@ -6,7 +6,8 @@
  *	find_parent	the newest generation, if a delta can be of it
  *	hooks		the program's own are called; it waits in them until it is told how it went
  *	capture		one call of the module; or, when something has to be done while the process
- *			stands still, a session: attach, freeze, snapshot
+ *			stands still, a session: attach, freeze, snapshot; of a tree (snap-tree.c) a
+ *			session for each process
  *	examine		state records, model, judgement
  *	copy_files	content of files without a name, clones or copies of those changed in place
  *			(session only), then thaw unless --kill
@@ -35,8 +36,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "snap.h"
-#include "util.h"
+#include "snap-priv.h"
 
 #define STORE_FREE_MIN	(1u << 20)	/* an image is never smaller than a few KiB */
 #define KILL_WAIT_MS	30000
@@ -46,25 +46,16 @@
 #define IOPRIO_WHO_PROCESS	1
 #define IOPRIO_BE_LOWEST	(2 << 13 | 7)
 
-struct snap {
-	const struct snap_opts	*opts;
-	struct ckpt_err		*err;
-	struct snap_result	*r;
-	struct target		target;
-	int			dev;
-	int			session;	/* -1 unless frozen */
-	int			snapshot;
-	struct store		*store;
-	struct store_writer	*store_writer;
-	char			job[STORE_NAME_MAX + 1];
-	struct chain		*parent;	/* NULL: a full image */
-	struct dedup		*dedup;		/* NULL: all pages are in the image itself */
-	struct image_writer	*writer;
-	struct buf		records;
-	struct ckpt_model	*model;
-	struct stream_map	map;
-	struct snap_files	files;
-};
+int snap_add_process(struct snap *s, const struct snap_proc *p)
+{
+	struct snap_proc *v = reallocarray(s->procs, s->nr_procs + 1, sizeof(*v));
+
+	if (!v)
+		return ckpt_err_sys(s->err, ENOMEM, "%zu processes", s->nr_procs + 1);
+	s->procs = v;
+	v[s->nr_procs++] = *p;
+	return 0;
+}
 
 static void close_fd(int *fd)
 {
@@ -103,7 +94,7 @@ static int open_store(struct snap *s)
 					    "in front", s->opts->name, STORE_NAME_MAX);
 		snprintf(s->job, sizeof(s->job), "%s", s->opts->name);
 	} else {
-		store_name_default(s->target.comm, s->target.pid, s->job);
+		store_name_default(snap_root(s)->target.comm, snap_root(s)->target.pid, s->job);
 	}
 	ret = store_writer_open(s->store, s->job, s->err, &s->store_writer);
 	return ret ? ret : check_space(s);
@@ -111,7 +102,7 @@ static int open_store(struct snap *s)
 
 static int no_delta(struct snap *s)
 {
-	ckpt_err_set(s->err, ENODATA, "process %d: no delta can be taken: %s", s->target.pid,
+	ckpt_err_set(s->err, ENODATA, "process %d: no delta can be taken: %s", snap_root(s)->target.pid,
 		     s->r->why_full);
 	ckpt_err_hint(s->err, "take one without --delta first");
 	return -ENODATA;
@@ -126,12 +117,14 @@ static int find_parent(struct snap *s)
 		if (ret)
 			return ret;
 	}
-	if (s->opts->mode == SNAP_FULL)
+	if (s->opts->tree)
+		snprintf(s->r->why_full, sizeof(s->r->why_full), "a tree is taken whole");
+	else if (s->opts->mode == SNAP_FULL)
 		snprintf(s->r->why_full, sizeof(s->r->why_full), "a full one was asked for");
 	else
 		s->parent = snap_parent_open(s->store, s->job,
 					     store_writer_generation(s->store_writer),
-					     s->target.pid, s->r->why_full);
+					     snap_root(s)->target.pid, s->r->why_full);
 	return s->opts->mode == SNAP_DELTA && !s->parent ? no_delta(s) : 0;
 }
 
@@ -142,11 +135,11 @@ static int prepare(struct snap *s)
 	if (s->opts->dedup && s->opts->encrypt_to)
 		return ckpt_err_set(s->err, EINVAL, "process %d: pages of an encrypted image cannot be "
 				    "shared with others", s->opts->pid);
-	ret = target_open(s->opts->pid, s->err, &s->target);
+	ret = target_open(s->opts->pid, s->err, &snap_root(s)->target);
 	if (ret)
 		return ret;
-	if (s->opts->kill && syscall(SYS_pidfd_send_signal, s->target.pidfd, 0, NULL, 0))
-		return ckpt_err_sys(s->err, errno, "process %d: cannot be killed", s->target.pid);
+	if (s->opts->kill && syscall(SYS_pidfd_send_signal, snap_root(s)->target.pidfd, 0, NULL, 0))
+		return ckpt_err_sys(s->err, errno, "process %d: cannot be killed", snap_root(s)->target.pid);
 	ret = device_open(s->err, NULL, &s->dev);
 	if (!ret)
 		ret = open_store(s);
@@ -161,7 +154,7 @@ static int go_on(struct snap *s)
 	const struct snap_opts *o = s->opts;
 	int ret = o->progress ? o->progress(0, 0, o->progress_arg) : 0;
 
-	return ret ? ckpt_err_sys(s->err, ret, "process %d: given up", s->target.pid) : 0;
+	return ret ? ckpt_err_sys(s->err, ret, "process %d: given up", snap_root(s)->target.pid) : 0;
 }
 
 static int go_on_waiting(void *arg)
@@ -177,7 +170,7 @@ static int ask_hooks(struct snap *s)
 
 	if (o->no_hooks)
 		return 0;
-	return hooks_before(s->target.pid, timeout_ms, go_on_waiting, s, s->err, &s->r->hooks);
+	return hooks_before(snap_root(s)->target.pid, timeout_ms, go_on_waiting, s, s->err, &s->r->hooks);
 }
 
 /* Whether to try again what a signal ended: yes, unless the user wants to stop. */
@@ -189,9 +182,15 @@ static bool again(struct snap *s, int ret, int tries)
 	return !go_on(s);
 }
 
+/* A tree is not: its generations are all full. */
+static bool is_tracked(const struct snap *s)
+{
+	return !s->opts->untracked && !s->opts->tree;
+}
+
 static uint32_t capture_flags(const struct snap *s)
 {
-	return CKPT_SNAPSHOT_CONSUME | (s->opts->untracked ? 0 : CKPT_SNAPSHOT_TRACK);
+	return CKPT_SNAPSHOT_CONSUME | (is_tracked(s) ? CKPT_SNAPSHOT_TRACK : 0);
 }
 
 static const uint8_t *parent_id(const struct snap *s)
@@ -201,66 +200,81 @@ static const uint8_t *parent_id(const struct snap *s)
 
 static int capture_at_once(struct snap *s)
 {
+	struct snap_proc *p = snap_root(s);
 	int ret = -EINTR;
 
 	for (int i = 0; again(s, ret, i); i++)
-		ret = device_snap(s->dev, s->target.pid, capture_flags(s), s->opts->timeout_ms,
-				  parent_id(s), s->err, &s->snapshot);
+		ret = device_snap(s->dev, p->target.pid, capture_flags(s), s->opts->timeout_ms,
+				  parent_id(s), s->err, &p->snapshot);
 	return ret;
+}
+
+int snap_attach(struct snap *s, struct snap_proc *p)
+{
+	int ret = device_attach(s->dev, p->target.pid, is_tracked(s) ? CKPT_ATTACH_TRACK : 0, s->err,
+				&p->session);
+
+	return ret ? ret : target_verify(&p->target, 0, s->err);
+}
+
+int snap_freeze(struct snap *s, struct snap_proc *p)
+{
+	int ret = -EINTR;
+
+	for (int i = 0; again(s, ret, i); i++)
+		ret = session_freeze(p->session, p->target.pid, s->opts->timeout_ms, s->err, NULL);
+	return ret;
+}
+
+int snap_capture(struct snap *s, struct snap_proc *p)
+{
+	return session_snapshot(p->session, p->target.pid, capture_flags(s), parent_id(s), s->err,
+				&p->snapshot);
 }
 
 static int capture_in_session(struct snap *s)
 {
-	int ret;
+	struct snap_proc *p = snap_root(s);
+	int ret = snap_attach(s, p);
 
-	ret = device_attach(s->dev, s->target.pid, s->opts->untracked ? 0 : CKPT_ATTACH_TRACK, s->err,
-			    &s->session);
-	if (ret)
-		return ret;
-	ret = target_verify(&s->target, 0, s->err);
-	if (ret)
-		return ret;
-	ret = -EINTR;
-	for (int i = 0; again(s, ret, i); i++)
-		ret = session_freeze(s->session, s->target.pid, s->opts->timeout_ms, s->err, NULL);
 	if (!ret)
-		ret = session_snapshot(s->session, s->target.pid, capture_flags(s), parent_id(s),
-				       s->err, &s->snapshot);
-	return ret;
+		ret = snap_freeze(s, p);
+	return ret ? ret : snap_capture(s, p);
 }
 
 /* For the report. */
-static void count_files(struct snap *s)
+static void count_files(struct snap *s, const struct snap_files *files)
 {
-	s->r->copied_bytes = s->files.copied_bytes;
-	s->r->kept_ns = s->files.kept_ns;
-	for (size_t i = 0; i < s->files.nr_kept; i++) {
-		s->r->kept_files += snap_kept_at(&s->files, i)->meta.change == META_KEPT;
-		s->r->cloned_files += snap_kept_at(&s->files, i)->cloned;
+	s->r->copied_bytes += files->copied_bytes;
+	s->r->kept_ns += files->kept_ns;
+	for (size_t i = 0; i < files->nr_kept; i++) {
+		s->r->kept_files += snap_kept_at(files, i)->meta.change == META_KEPT;
+		s->r->cloned_files += snap_kept_at(files, i)->cloned;
 	}
 }
 
-static int examine(struct snap *s)
+int snap_examine(struct snap *s, struct snap_proc *p)
 {
-	int ret = snapshot_state(s->snapshot, s->err, &s->records);
+	int ret = snapshot_state(p->snapshot, s->err, &p->records);
 
 	if (!ret)
-		ret = ckpt_model_parse(s->records.data, s->records.len, s->err, &s->model);
+		ret = ckpt_model_parse(p->records.data, p->records.len, s->err, &p->model);
 	if (!ret)
-		ret = target_verify(&s->target, s->model->proc.start_boottime_ns, s->err);
+		ret = target_verify(&p->target, p->model->proc.start_boottime_ns, s->err);
 	return ret;
 }
 
 /* Whether it became a delta. */
 static int examine_parent(struct snap *s)
 {
+	const struct snap_proc *p = snap_root(s);
 	uint32_t full = s->r->stats.out_full;
 
 	if (!s->parent)
 		return 0;
-	if (full == CKPT_FULL_NO && s->model->proc.pid != s->target.pid)
-		return ckpt_err_set(s->err, EIO, "process %d: calls itself %d", s->target.pid,
-				    s->model->proc.pid);
+	if (full == CKPT_FULL_NO && p->model->proc.pid != p->target.pid)
+		return ckpt_err_set(s->err, EIO, "process %d: calls itself %d", p->target.pid,
+				    p->model->proc.pid);
 	if (full == CKPT_FULL_NO) {
 		snprintf(s->r->parent, sizeof(s->r->parent), "%s@%llu", s->job,
 			 (unsigned long long)chain_ref(s->parent)->generation);
@@ -290,34 +304,36 @@ static struct judge_opts judge_opts(const struct snap *s)
 {
 	return (struct judge_opts){
 		.killed = s->opts->kill || s->opts->keep == SNAP_KEEP_NONE, .kept = keeps(s),
+		.tree = s->opts->tree,
 	};
 }
 
 /* First of all the process goes on: releasing a large snapshot takes a while. */
-static void drop_capture(struct snap *s)
+void snap_drop_capture(struct snap_proc *p)
 {
-	close_fd(&s->session);
-	close_fd(&s->snapshot);
-	ckpt_model_free(s->model);
-	s->model = NULL;
-	buf_free(&s->records);
+	close_fd(&p->session);
+	close_fd(&p->snapshot);
+	ckpt_model_free(p->model);
+	p->model = NULL;
+	buf_free(&p->records);
+	snap_files_free(&p->files);
 }
 
 /*
  * Content of files that has to be that of this instant, unless the records tell already that this
  * comes to nothing: then the process need not stand still for it.
  */
-static int copy_files(struct snap *s)
+static int copy_files(struct snap *s, struct snap_proc *p)
 {
 	const struct judge_opts opts = judge_opts(s);
 	struct judgement j = { 0 };
-	int ret = judge(s->model, &opts, &j);
+	int ret = judge(p->model, &opts, &j);
 
 	if (!ret && !j.nr)
-		ret = snap_files_read(s->model, s->err, &s->files);
+		ret = snap_files_read(p->model, s->err, &p->files);
 	if (!ret && !j.nr && keeps(s))
-		ret = snap_kept_read(s->model, s->opts->keep, s->opts->files_limit, &s->r->judgement,
-				     s->err, &s->files);
+		ret = snap_kept_read(p->model, s->opts->keep, s->opts->files_limit, &s->r->judgement,
+				     s->err, &p->files);
 	judgement_free(&j);
 	return ret;
 }
@@ -326,60 +342,128 @@ static int copy_files(struct snap *s)
 static int session_expected(struct snap *s, bool *ret_session)
 {
 	bool kept = false;
-	int ret = keeps(s) ? snap_kept_expected(s->target.pid, s->opts->keep, s->err, &kept) : 0;
+	int ret = keeps(s) ? snap_kept_expected(snap_root(s)->target.pid, s->opts->keep, s->err, &kept) : 0;
 
 	*ret_session = kept || s->opts->kill || s->opts->barrier == SNAP_BARRIER_STRICT ||
-		       snap_files_expected(s->target.pid);
+		       snap_files_expected(snap_root(s)->target.pid);
 	return ret;
 }
 
 /* The module tells a failed sync by descriptor or address; people know files by name. */
-static int barrier_failed(struct snap *s, const struct ckpt_barrier *b, int code,
-			  const struct ckpt_err *why)
+static int barrier_failed(struct snap *s, const struct snap_proc *p, const struct ckpt_barrier *b,
+			  int code, const struct ckpt_err *why)
 {
-	const struct ckpt_model_fd *fd = ckpt_model_fd(s->model, b->out_failed_fd);
-	const struct ckpt_model_vma *vma = ckpt_model_vma(s->model, b->out_failed_addr);
+	const struct ckpt_model_fd *fd = ckpt_model_fd(p->model, b->out_failed_fd);
+	const struct ckpt_model_vma *vma = ckpt_model_vma(p->model, b->out_failed_addr);
 
 	if (code == -ECANCELED || (b->out_failed_fd < 0 && !b->out_failed_addr))
 		return ckpt_err_set(s->err, code, "%s", why->text);
 	if (b->out_failed_fd >= 0)
 		ckpt_err_sys(s->err, code, "process %d: fd %d (%s) cannot be synced to disk",
-			     s->target.pid, b->out_failed_fd, fd && fd->path ? fd->path : "?");
+			     p->target.pid, b->out_failed_fd, fd && fd->path ? fd->path : "?");
 	else
 		ckpt_err_sys(s->err, code, "process %d: mapping %#llx (%s) cannot be synced to disk",
-			     s->target.pid, (unsigned long long)b->out_failed_addr,
+			     p->target.pid, (unsigned long long)b->out_failed_addr,
 			     vma && vma->path ? vma->path : "?");
 	ckpt_err_hint(s->err, "see to that disk; the generation before this one stays the newest");
 	return code;
 }
 
-static int barrier(struct snap *s)
+/* Figures of several processes are sums; how long they stood still is told otherwise. */
+static void add_stats(struct ckpt_stats *sum, const struct ckpt_stats *one)
 {
-	struct ckpt_err why = CKPT_ERR_INIT;
-	struct ckpt_barrier b;
-	const uint32_t flags = s->opts->barrier == SNAP_BARRIER_NONE ? CKPT_BARRIER_SKIP : 0;
-	int ret = snapshot_barrier(s->snapshot, flags, &why, &b);
-
-	if (ret)
-		return barrier_failed(s, &b, ret, &why);
-	s->r->barrier_files = b.out_files;
-	return snapshot_stats(s->snapshot, s->err, &s->r->stats);
+	sum->out_freeze_ns += one->out_freeze_ns;
+	sum->out_state_ns += one->out_state_ns;
+	sum->out_copy_ns += one->out_copy_ns;
+	sum->out_arm_ns += one->out_arm_ns;
+	sum->out_barrier_ns += one->out_barrier_ns;
+	sum->out_threads += one->out_threads;
+	sum->out_parked += one->out_parked;
+	sum->out_asleep += one->out_asleep;
+	sum->out_woken += one->out_woken;
+	sum->out_retries += one->out_retries;
+	sum->out_armed += one->out_armed;
+	sum->out_armed_huge += one->out_armed_huge;
+	sum->out_copied += one->out_copied;
+	sum->out_zero += one->out_zero;
+	sum->out_faulted += one->out_faulted;
+	sum->out_state_bytes += one->out_state_bytes;
 }
 
-/* What has to be done while the process stands still. */
-static int in_the_pause(struct snap *s)
+static int read_stats(struct snap *s)
 {
-	int ret = copy_files(s);
+	struct ckpt_stats one, *sum = &s->r->stats;
+	int ret = snapshot_stats(snap_root(s)->snapshot, s->err, sum);
 
-	if (ret)
-		return ret;
-	count_files(s);
+	for (size_t i = 1; !ret && i < s->nr_procs; i++) {
+		ret = snapshot_stats(s->procs[i].snapshot, s->err, &one);
+		if (!ret)
+			add_stats(sum, &one);
+	}
+	if (s->opts->tree)
+		sum->out_pause_ns = s->pause_ns;
+	return ret;
+}
+
+static int barrier(struct snap *s)
+{
+	const uint32_t flags = s->opts->barrier == SNAP_BARRIER_NONE ? CKPT_BARRIER_SKIP : 0;
+	struct ckpt_err why = CKPT_ERR_INIT;
+	struct ckpt_barrier b;
+
+	for (size_t i = 0; i < s->nr_procs; i++) {
+		int ret = snapshot_barrier(s->procs[i].snapshot, flags, &why, &b);
+
+		if (ret)
+			return barrier_failed(s, &s->procs[i], &b, ret, &why);
+		s->r->barrier_files += b.out_files;
+	}
+	return read_stats(s);
+}
+
+/* What has to be done while the processes stand still. */
+static int copy_all_files(struct snap *s)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < s->nr_procs; i++)
+		ret = copy_files(s, &s->procs[i]);
+	return ret;
+}
+
+static int end_pause(struct snap *s)
+{
+	for (size_t i = 0; i < s->nr_procs; i++)
+		count_files(s, &s->procs[i].files);
 	return s->opts->barrier == SNAP_BARRIER_STRICT && !s->opts->kill ? barrier(s) : 0;
 }
 
-/* Ends with a snapshot and its model; frozen only if the process is to be killed. */
+/* All of a tree at one instant: a session for each, and all again when somebody moved meanwhile. */
+static int capture_tree(struct snap *s)
+{
+	int ret = snap_tree_freeze(s);
+
+	if (ret)
+		return ret;
+	for (int tries = 0; ; tries++) {
+		ret = snap_tree_capture(s);
+		if (!ret)
+			ret = copy_all_files(s);
+		if (!ret)
+			ret = snap_tree_steady(s, tries);
+		if (ret != -EAGAIN)
+			break;
+		snap_tree_drop(s);
+	}
+	if (!ret)
+		ret = end_pause(s);
+	return ret || s->opts->kill ? ret : snap_tree_thaw(s);
+}
+
+/* Ends with snapshots and models; frozen only if the processes are to be killed. */
 static int capture(struct snap *s)
 {
+	struct snap_proc *p = snap_root(s);
 	bool session;
 	int ret = session_expected(s, &session);
 
@@ -387,22 +471,26 @@ static int capture(struct snap *s)
 		ret = ask_hooks(s);
 	if (ret)
 		return ret;
+	if (s->opts->tree)
+		return capture_tree(s);
 	if (!session) {
 		ret = capture_at_once(s);
 		if (!ret)
-			ret = examine(s);
-		if (ret || !(snap_files_wanted(s->model) || (keeps(s) && snap_kept_wanted(s->model))))
+			ret = snap_examine(s, p);
+		if (ret || !(snap_files_wanted(p->model) || (keeps(s) && snap_kept_wanted(p->model))))
 			return ret;
-		drop_capture(s);
+		snap_drop_capture(p);
 	}
 	ret = capture_in_session(s);
 	if (!ret)
-		ret = examine(s);
+		ret = snap_examine(s, p);
 	if (!ret)
-		ret = in_the_pause(s);
+		ret = copy_all_files(s);
+	if (!ret)
+		ret = end_pause(s);
 	if (!ret && !s->opts->kill) {
-		ret = session_thaw(s->session, s->err, NULL);
-		close_fd(&s->session);
+		ret = session_thaw(p->session, s->err, NULL);
+		close_fd(&p->session);
 	}
 	return ret;
 }
@@ -439,40 +527,63 @@ static void lower_priority(void)
 /* Memory the program marked: chosen here, and passed over in the stream. */
 static int leave_out(struct snap *s)
 {
-	struct omit *omit = &s->r->omit;
-	int ret = omit_choose(s->model, s->map.runs, s->map.nr, s->err, omit);
+	struct omit *sum = &s->r->omit;
+	int ret = 0;
 
-	if (!ret)
-		s->map.data_bytes -= omit->bytes;
+	for (size_t i = 0; !ret && i < s->nr_procs; i++) {
+		struct snap_proc *p = &s->procs[i];
+
+		ret = omit_choose(p->model, p->map.runs, p->map.nr, s->err, &p->omit);
+		if (ret)
+			break;
+		p->map.data_bytes -= p->omit.bytes;
+		sum->mappings += p->omit.mappings;
+		sum->bytes += p->omit.bytes;
+		sum->saved_bytes += p->omit.saved_bytes;
+	}
 	return ret;
+}
+
+static int judge_all(struct snap *s, struct judgement *j)
+{
+	struct judge_opts opts = judge_opts(s);
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < s->nr_procs; i++) {
+		opts.pid = s->procs[i].target.pid;
+		j->pid = s->opts->tree ? opts.pid : 0;
+		ret = judge(s->procs[i].model, &opts, j);
+	}
+	j->pid = 0;
+	return ret || !s->opts->tree ? ret : snap_tree_judge(s, j);
 }
 
 static int pass_judgement(struct snap *s)
 {
-	struct judge_opts opts = judge_opts(s);
 	struct judgement *j = &s->r->judgement;
+	const pid_t pid = snap_root(s)->target.pid;
 	char text[CKPT_ERR_TEXT];
-	int ret;
+	int ret = judge_all(s, j);
 
-	opts.pid = s->target.pid;
-	ret = judge(s->model, &opts, j);
 	if (ret)
-		return ckpt_err_sys(s->err, ret, "judgement of process %d", s->target.pid);
+		return ckpt_err_sys(s->err, ret, "judgement of process %d", pid);
+	for (size_t i = 0; !ret && !j->nr && i < s->nr_procs; i++)
+		ret = stream_map_check(&s->procs[i].map, s->procs[i].model, s->parent, s->err);
 	if (!j->nr)
-		return stream_map_check(&s->map, s->model, s->parent, s->err);
+		return ret;
 	refusal_text(&j->refusals[0], text, sizeof(text));
 	if (j->nr == 1)
-		return ckpt_err_set(s->err, EOPNOTSUPP, "process %d: %s", s->target.pid, text);
+		return ckpt_err_set(s->err, EOPNOTSUPP, "process %d: %s", pid, text);
 	return ckpt_err_set(s->err, EOPNOTSUPP, "process %d: %zu things cannot be restored, "
-			    "the first: %s", s->target.pid, j->nr, text);
+			    "the first: %s", pid, j->nr, text);
 }
 
 /* ----------------------------------------------------------------------- image and commit */
 
-static int write_sections(struct snap *s)
+static int write_process(struct snap *s, struct snap_proc *p)
 {
 	const struct stream_job job = {
-		.snapshot = s->snapshot, .map = &s->map, .model = s->model, .omit = &s->r->omit,
+		.snapshot = p->snapshot, .map = &p->map, .model = p->model, .omit = &p->omit,
 		.parent = s->parent,
 		.writer = s->writer, .bwlimit = s->opts->bwlimit,
 		.progress = s->opts->progress, .arg = s->opts->progress_arg,
@@ -480,18 +591,25 @@ static int write_sections(struct snap *s)
 	struct stream_stats stats = { 0 };
 	int ret;
 
-	ret = image_writer_put(s->writer, IMAGE_STATE, s->model->proc.pid, 0, s->records.data,
-			       s->records.len, s->err);
+	ret = image_writer_put(s->writer, IMAGE_STATE, p->model->proc.pid, 0, p->records.data,
+			       p->records.len, s->err);
 	if (!ret)
 		ret = stream_pages(&job, s->err, &stats);
 	s->r->pages = stats.pages;
-	s->r->same_pages = stats.same_pages;
+	s->r->same_pages += stats.same_pages;
 	if (!ret)
-		ret = snap_files_write(&s->files, &job, s->opts->self_contained, s->err, &s->r->contents);
+		ret = snap_files_write(&p->files, &job, s->opts->self_contained, s->err, &s->r->contents);
+	return ret ? ret : snap_kept_write(&p->files, &job, s->err);
+}
+
+static int write_sections(struct snap *s)
+{
+	int ret = s->opts->tree ? snap_tree_write(s) : 0;
+
+	for (size_t i = 0; !ret && i < s->nr_procs; i++)
+		ret = write_process(s, &s->procs[i]);
 	if (!ret)
-		ret = snap_kept_write(&s->files, &job, s->err);
-	if (!ret)
-		ret = snap_report_write(s->opts, s->model, s->r, s->writer, s->err);
+		ret = snap_report_write(s->opts, snap_root(s)->model, s->r, s->writer, s->err);
 	if (!ret && s->dedup)
 		ret = dedup_finish(s->dedup, s->writer, s->err);
 	return ret ? ret : image_writer_finish(s->writer, s->err, &s->r->info);
@@ -503,10 +621,10 @@ static int write_sections(struct snap *s)
  */
 static void begin_tracking(struct snap *s)
 {
-	if (s->opts->untracked)
-		device_untrack(s->dev, s->target.pid, NULL);
+	if (!is_tracked(s))
+		device_untrack(s->dev, snap_root(s)->target.pid, NULL);
 	else if (!s->opts->kill)
-		s->r->tracked = !snapshot_commit(s->snapshot, image_writer_id(s->writer),
+		s->r->tracked = !snapshot_commit(snap_root(s)->snapshot, image_writer_id(s->writer),
 						 CKPT_COMMIT_PIN, NULL);
 }
 
@@ -526,12 +644,14 @@ static int read_back(struct snap *s)
 /* What comes in the way of it costs room, not the snapshot. */
 static void begin_dedup(struct snap *s)
 {
-	const struct dedup_params params = {
+	struct dedup_params params = {
 		.job = s->job, .generation = store_writer_generation(s->store_writer),
-		.page_size = s->model->system.page_size,
-		.pages = s->map.data_bytes / s->model->system.page_size,
+		.page_size = snap_root(s)->model->system.page_size,
 	};
 	struct ckpt_err why = CKPT_ERR_INIT;
+
+	for (size_t i = 0; i < s->nr_procs; i++)
+		params.pages += s->procs[i].map.data_bytes / params.page_size;
 
 	if (s->opts->dedup && dedup_open(s->store, &params, &why, &s->dedup))
 		snprintf(s->r->why_alone, sizeof(s->r->why_alone), "%s", why.text);
@@ -539,12 +659,13 @@ static void begin_dedup(struct snap *s)
 
 static int write_image(struct snap *s)
 {
+	const struct ckpt_model *model = snap_root(s)->model;
 	struct image_params params = {
 		.label = store_writer_path(s->store_writer), .job = s->job,
 		.parent = s->parent ? image_get_info(chain_image(s->parent)) : NULL,
 		.generation = store_writer_generation(s->store_writer),
-		.pid = s->model->proc.pid, .comm = s->model->threads[0].rec.comm,
-		.page_size = s->model->system.page_size, .level = s->opts->level,
+		.pid = model->proc.pid, .comm = model->threads[0].rec.comm,
+		.page_size = model->system.page_size, .level = s->opts->level,
 		.to = s->opts->encrypt_to,
 	};
 	uint64_t begin = util_clock_ns(CLOCK_MONOTONIC);
@@ -565,18 +686,23 @@ static int write_image(struct snap *s)
 	s->r->stream_ns = util_clock_ns(CLOCK_MONOTONIC) - begin;
 	if (!ret)
 		begin_tracking(s);
-	close_fd(&s->snapshot);
+	for (size_t i = 0; i < s->nr_procs; i++)
+		close_fd(&s->procs[i].snapshot);
 	return ret;
 }
 
-static int end_target(struct snap *s)
+static int end_targets(struct snap *s)
 {
-	int ret = target_kill(&s->target, s->err);
+	int ret = 0;
 
+	/* All of them before the first goes on: else one would see another end. */
+	for (size_t i = 0; !ret && i < s->nr_procs; i++)
+		ret = target_kill(&s->procs[i].target, s->err);
 	s->r->hooks.waiting = s->r->hooks.waiting && ret;
-	close_fd(&s->session);
-	if (!ret)
-		ret = target_wait(&s->target, KILL_WAIT_MS, s->err);
+	for (size_t i = 0; i < s->nr_procs; i++)
+		close_fd(&s->procs[i].session);
+	for (size_t i = 0; !ret && i < s->nr_procs; i++)
+		ret = target_wait(&s->procs[i].target, KILL_WAIT_MS, s->err);
 	if (ret)
 		ckpt_err_prefix(s->err, "%s is complete, but", s->r->ref);
 	return ret;
@@ -595,10 +721,10 @@ static int run(struct snap *s)
 		ret = tell_hooks(s);
 	if (!ret && !s->opts->kill && s->opts->low_priority)
 		lower_priority();
+	for (size_t i = 0; !ret && i < s->nr_procs; i++)
+		ret = stream_map_read(s->procs[i].snapshot, s->err, &s->procs[i].map);
 	if (!ret)
-		ret = stream_map_read(s->snapshot, s->err, &s->map);
-	if (!ret)
-		ret = snapshot_stats(s->snapshot, s->err, &s->r->stats);
+		ret = read_stats(s);
 	if (!ret)
 		ret = examine_parent(s);
 	if (!ret && !s->opts->keep_marked)
@@ -615,36 +741,48 @@ static int run(struct snap *s)
 		return ret;
 	snprintf(s->r->ref, sizeof(s->r->ref), "%s", store_writer_label(s->store_writer));
 	snprintf(s->r->path, sizeof(s->r->path), "%s", store_writer_path(s->store_writer));
-	return s->opts->kill ? end_target(s) : 0;
+	return s->opts->kill ? end_targets(s) : 0;
 }
 
 static void release(struct snap *s)
 {
-	drop_capture(s);
+	/* All go on before anything is released. */
+	for (size_t i = 0; i < s->nr_procs; i++)
+		close_fd(&s->procs[i].session);
+	for (size_t i = 0; i < s->nr_procs; i++)
+		snap_drop_capture(&s->procs[i]);
 	hooks_after(&s->r->hooks, HOOKS_GIVEN_UP);	/* who waits still was not told otherwise */
 	close_fd(&s->dev);
-	target_close(&s->target);
 	image_writer_close(s->writer);
 	dedup_close(s->dedup);
 	chain_close(s->parent);
 	store_writer_close(s->store_writer);
 	store_close(s->store);
-	stream_map_free(&s->map);
-	snap_files_free(&s->files);
+	for (size_t i = 0; i < s->nr_procs; i++) {
+		struct snap_proc *p = &s->procs[i];
+
+		target_close(&p->target);
+		stream_map_free(&p->map);
+		omit_free(&p->omit);
+	}
+	free(s->procs);
+	free(s->set.models);
+	tree_free(&s->tree);
 }
 
 int snap_run(const struct snap_opts *opts, struct ckpt_err *err, struct snap_result *ret_result)
 {
 	struct ckpt_err own = CKPT_ERR_INIT;
 	struct snap s = {
-		.opts = opts, .err = err ? err : &own, .r = ret_result, .target = TARGET_INIT,
-		.dev = -1, .session = -1, .snapshot = -1,
+		.opts = opts, .err = err ? err : &own, .r = ret_result, .dev = -1,
 	};
 	uint64_t begin = util_clock_ns(CLOCK_MONOTONIC);
 	int ret;
 
 	memset(ret_result, 0, sizeof(*ret_result));
-	ret = run(&s);
+	ret = snap_add_process(&s, &(struct snap_proc)SNAP_PROC_INIT);
+	if (!ret)
+		ret = run(&s);
 	if (s.store)
 		store_audit(s.store, &(struct store_event){
 			.what = opts->kill ? "snap --kill" : "snap", .ref = ret_result->ref[0] ?

@@ -61,6 +61,7 @@ enum snap_keep {
  * @pid: process
  * @store: path; NULL: the default, see store_open()
  * @name: of the job; NULL: COMM-PID
+ * @tree: also all processes that descend from it
  * @mode: see there
  * @untracked: keep no account of what changes from now on; the next one will be full
  * @kill: end the process while it is still frozen, once the generation is committed
@@ -88,6 +89,7 @@ struct snap_opts {
 	pid_t		pid;
 	const char	*store;
 	const char	*name;
+	bool		tree;
 	enum snap_mode	mode;
 	bool		untracked;
 	bool		kill;

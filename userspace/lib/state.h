@@ -83,6 +83,7 @@ struct ckpt_model_thread {
  *  - a lock's fd is one of fds
  */
 struct ckpt_model {
+	const struct ckpt_set *set;	/* those it was captured with; NULL: it was alone */
 	struct ckpt_rec_system system;
 	struct ckpt_rec_proc proc;
 	struct ckpt_rec_mm mm;
@@ -105,6 +106,23 @@ struct ckpt_model {
 	struct ckpt_model_thread *threads;
 	size_t nr_threads;
 };
+
+/* The processes of one snapshot; whoever put them together owns it. */
+struct ckpt_set {
+	struct ckpt_model **models;
+	size_t nr;
+};
+
+static inline size_t ckpt_set_size(const struct ckpt_model *m)
+{
+	return m->set ? m->set->nr : 1;
+}
+
+/* One of those captured with @m, by number; @m itself is among them. */
+static inline const struct ckpt_model *ckpt_set_model(const struct ckpt_model *m, size_t i)
+{
+	return m->set ? m->set->models[i] : m;
+}
 
 /*
  * Parse the @len bytes of records at @buf.  Returns 0 and a model for

@@ -1,0 +1,91 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+# ckpt-run: timeout=600
+"""Process trees: parents, children, zombies, sessions, groups, what they share, at one instant."""
+import json
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+import ckpttest as ct
+from fact import Fact
+
+LIVING = 8      # root and seven others; two have ended
+
+
+def kill_all(fact):
+    """The whole tree, so that all numbers are free."""
+    pids = [p["pid"] for p in processes(fact)]
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    fact.kill()
+    ct.end_children()
+    ct.wait_for(lambda: not any(os.path.exists("/proc/%d" % p) for p in pids), "all to be gone")
+
+
+def processes(fact):
+    got = ct.ckptctl("show", "--json", fact.ref, "-o", fact.store)
+    if got.status:
+        raise ct.Failed("%r" % got)
+    return json.loads(got.out)["tree"]["processes"]
+
+
+def left_running(fact):
+    fact.snap()
+    fact.snap()
+
+
+def restored(fact):
+    fact.snap()
+    kill_all(fact)
+    fact.restore()
+
+
+def restored_three_times_in_a_row(fact):
+    for _ in range(3):
+        restored(fact)
+
+
+def killed_by_the_snapshot(fact):
+    fact.snap("--kill")
+    pids = [p["pid"] for p in processes(fact)]
+    fact.program.wait_end()
+    ct.end_children()
+    ct.wait_for(lambda: not any(os.path.exists("/proc/%d" % p) for p in pids), "all to be gone")
+    fact.restore()
+
+
+def main(t):
+    for way in (left_running, restored, restored_three_times_in_a_row, killed_by_the_snapshot):
+        with t.fact("a_tree_is_as_it_was_%s" % way.__name__):
+            fact = Fact("tree", "--tree")
+            way(fact)
+            fact.looks()
+    with t.fact("show_tells_who_belongs_to_it"):
+        fact = Fact("tree", "--tree")
+        fact.snap()
+        seen = processes(fact)
+        if len(seen) != LIVING + 2 or seen[0]["pid"] != fact.pid or \
+                sorted(p["ended"] for p in seen if "ended" in p) != [signal.SIGKILL, 42 << 8]:
+            raise ct.Failed("%r" % seen)
+        fact.looks()
+    with t.fact("without_the_option_children_are_refused"):
+        fact = Fact("tree")
+        got = ct.ckptctl("snap", "-o", fact.store, str(fact.pid))
+        if got.status != ct.EXIT_UNSUPPORTED or "--tree" not in got.err:
+            raise ct.Failed("%r" % got)
+        fact.looks()
+    with t.fact("a_number_that_is_taken_is_named_and_nothing_is_left"):
+        fact = Fact("tree", "--tree")
+        fact.snap()
+        got = ct.ckptctl("restore", "--detach", fact.ref, "-o", fact.store)
+        if got.status == ct.EXIT_OK or "is in use by" not in got.err:
+            raise ct.Failed("%r" % got)
+        fact.looks()
+
+
+ct.run(main)

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The list of the processes of a tree: what is written is read again, and nothing else is believed. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tap.h"
+#include "tree.h"
+
+static struct tree tree;
+
+static void add(pid_t pid, pid_t ppid, bool ended)
+{
+	struct tree_process p = { .pid = pid, .ppid = ppid, .pgid = 7, .sid = 3, .ended = ended,
+				  .status = ended ? 42 << 8 : 0, .comm = "a (b) \xff" };
+
+	REQUIRE_EQ(tree_add(&tree, &p), 0);
+}
+
+static int parse(const char *text, struct tree *ret)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+
+	return tree_parse(text, strlen(text), &err, ret);
+}
+
+static void what_is_written_is_read_again(void)
+{
+	struct tree again;
+	char *text;
+
+	add(10, 1, false);
+	add(11, 10, true);
+	add(12, 10, false);
+	add(13, 12, false);
+	REQUIRE_EQ(tree_add_file(&tree, &(struct tree_file){ 1, 10, 4 }), 0);
+	REQUIRE_EQ(tree_add_file(&tree, &(struct tree_file){ 1, 13, 9 }), 0);
+	REQUIRE_EQ(tree_format(&tree, &text), 0);
+	REQUIRE_EQ(parse(text, &again), 0);
+	free(text);
+	REQUIRE_EQ(again.nr, 4);
+	REQUIRE_EQ(again.nr_files, 2);
+	for (size_t i = 0; i < again.nr; i++) {
+		const struct tree_process *a = &tree.processes[i], *b = &again.processes[i];
+
+		REQUIRE(a->pid == b->pid && a->ppid == b->ppid && a->pgid == b->pgid &&
+			a->sid == b->sid && a->ended == b->ended && a->status == b->status);
+		REQUIRE(!strcmp(b->comm, "a (b) ?"));
+	}
+	REQUIRE(tree_find(&again, 12) == &again.processes[2] && !tree_find(&again, 14));
+	REQUIRE(tree_find_file(&again, 13, 9) == &again.files[1] && !tree_find_file(&again, 13, 4));
+	tree_free(&again);
+	tree_free(&tree);
+}
+
+#define P(pid, ppid, more)	"{\"pid\":" #pid ",\"ppid\":" #ppid ",\"pgid\":1,\"sid\":1,\"comm\":\"x\"" more "}"
+#define TREE(processes, files)	"{\"processes\":[" processes "],\"files\":[" files "]}"
+#define F(object, pid, file)	"{\"object\":" #object ",\"pid\":" #pid ",\"file\":" #file "}"
+
+static void nothing_else_is_believed(void)
+{
+	static const char * const bad[] = {
+		"", "[]", "{}", "{\"processes\":[]}", TREE("", ""),
+		"{\"processes\":[" P(5, 1, "") "]}",
+		TREE(P(0, 1, ""), ""), TREE(P(-5, 1, ""), ""), TREE(P(5000000000, 1, ""), ""),
+		TREE(P(5, 1, ",\"ended\":0"), ""),			/* the root has ended */
+		TREE(P(5, 1, "") "," P(5, 5, ""), ""),			/* twice */
+		TREE(P(5, 1, "") "," P(6, 6, ""), ""),			/* its own parent */
+		TREE(P(5, 1, "") "," P(6, 7, "") "," P(7, 5, ""), ""),	/* before its parent */
+		TREE(P(5, 1, "") "," P(6, 5, ",\"ended\":0") "," P(7, 6, ""), ""), /* a zombie's child */
+		TREE(P(5, 1, "") "," P(6, 5, ",\"ended\":65536"), ""),
+		TREE(P(5, 1, "") "," P(6, 5, ",\"ended\":\"x\""), ""),
+		TREE(P(5, 1, "") "," "7", ""), TREE(P(5, 1, ""), "7"),
+		TREE(P(5, 1, ""), F(0, 5, 1)), TREE(P(5, 1, ""), F(1, 5, 0)),
+		TREE(P(5, 1, ""), F(1, 6, 1)), TREE(P(5, 1, ""), F(1, 5, 1) "," F(2, 5, 1)),
+		TREE(P(5, 1, "") "," P(6, 5, ",\"ended\":0"), F(1, 6, 1)),
+	};
+	struct tree t;
+
+	REQUIRE_EQ(parse(TREE(P(5, 1, "") "," P(6, 5, ",\"ended\":0"), F(1, 5, 1)), &t), 0);
+	tree_free(&t);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		if (parse(bad[i], &t) != -EBADMSG) {
+			printf("# believed: %s\n", bad[i]);
+			REQUIRE(false);
+		}
+}
+
+static const struct tap_test tests[] = {
+	{ "what_is_written_is_read_again", what_is_written_is_read_again },
+	{ "nothing_else_is_believed", nothing_else_is_believed },
+};
+
+TAP_MAIN(tests)
