@@ -352,11 +352,12 @@ class Job:
     span         fractions of the reference run between which random moments are taken.
     started      what it writes (bytes) when its set-up is done; moments come after that.
     during       during(dir, ended): what the outside does for the program while it runs.
+    snap_args    more arguments of each snap.
     """
 
     def __init__(self, name, prepare, answer=None, metric="cpu", span=(0.05, 0.7), env=None,
-                 started=None, during=None):
-        self.name, self.prepare, self.env = name, prepare, env
+                 started=None, during=None, snap_args=()):
+        self.name, self.prepare, self.env, self.snap_args = name, prepare, env, snap_args
         self.answer_of = answer or (lambda d: read(os.path.join(d, "stdout")))
         self.metric, self.span, self.started, self.during = metric, span, started, during
         self.want = self.total = None
@@ -576,6 +577,7 @@ def restored_runs_end_the_same(t, job, moments, kill=False):
                 status = p.wait_end()
                 if status != -signal.SIGKILL:
                     raise Failed("snap --kill: the program ended with %d, not by SIGKILL" % status)
+                end_children()      # of a tree: who were its children are ours now
             else:
                 job.reach(p, min(1.0, random.uniform(0.01, 0.2) + 0.02) * job.total)
                 p.kill9()
@@ -596,7 +598,7 @@ def snapped(t, job, kill):
         job.reach(p, amount)
         store = workdir("store")
         try:
-            s = snap(p.pid, store, *(["--kill"] if kill else []))
+            s = snap(p.pid, store, *job.snap_args, *(["--kill"] if kill else []))
             t.diag("%s: snapped at %.0f %% of its %s; %s" % (
                 job.name, 100.0 * amount / job.total, job.metric, brief(s.info)))
             return p, s, store
@@ -624,7 +626,7 @@ def run_through(job, moments):
     for amount in sorted(job.moment() for _ in range(moments)):
         job.reach(p, amount)
         with contextlib.suppress(Gone):
-            snap(p.pid, store)
+            snap(p.pid, store, *job.snap_args)
             taken += 1
     job.attend(p)
     p.finish()

@@ -9,10 +9,10 @@ import ckpttest as ct
 class Fact:
     """A running one, and the store of its snapshots."""
 
-    def __init__(self, name, *args):
-        """args: more for each snap."""
+    def __init__(self, name, *args, env=None):
+        """args: more for each snap; env: for the program."""
         self.store, self.args = ct.workdir("store"), args
-        self.program = ct.Program([ct.prog(name)], ct.workdir(name))
+        self.program = ct.Program([ct.prog(name)], ct.workdir(name), env=env)
         self.program.wait_output(b"ready\n")
         self.pid, self.ref, self.restored = self.program.pid, None, False
 

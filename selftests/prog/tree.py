@@ -79,6 +79,13 @@ def main(t):
         if got.status != ct.EXIT_UNSUPPORTED or "--tree" not in got.err:
             raise ct.Failed("%r" % got)
         fact.looks()
+    for what in ("files", "directory"):
+        with t.fact("a_child_that_shares_its_%s_is_refused" % what):
+            fact = Fact("tree-sharing", "--tree", env={"SHARED": what})
+            got = ct.ckptctl("snap", "--tree", "-o", fact.store, str(fact.pid))
+            if got.status != ct.EXIT_UNSUPPORTED or "shares its" not in got.err:
+                raise ct.Failed("%r" % got)
+            fact.looks()
     with t.fact("a_number_that_is_taken_is_named_and_nothing_is_left"):
         fact = Fact("tree", "--tree")
         fact.snap()

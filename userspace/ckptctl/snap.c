@@ -170,8 +170,8 @@ static json_t *tell_refusals(struct ctl *ctl, const struct judgement *j, int pid
 
 	for (size_t i = 0; i < j->nr; i++) {
 		const struct refusal *r = &j->refusals[i];
-		json_t *o = json_pack("{s:s,s:I,s:o,s:o,s:o}", "thing", r->thing,
-				      "number", I(r->number), "path", report_text(r->path),
+		json_t *o = json_pack("{s:s,s:i,s:I,s:o,s:o,s:o}", "thing", r->thing,
+				      "pid", r->pid ? r->pid : pid, "number", I(r->number), "path", report_text(r->path),
 				      "reason", report_text(r->reason), "remedy", report_text(r->remedy));
 
 		json_array_append_new(list, o);

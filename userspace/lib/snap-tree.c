@@ -171,6 +171,57 @@ static int add_descendants(struct snap *s)
 	return ret;
 }
 
+static int compare_processes(pid_t a, pid_t b, int type, unsigned long x, unsigned long y)
+{
+	return (int)syscall(SYS_kcmp, a, b, type, x, y);
+}
+
+/* kcmp(2) puts what it compares in an order, so that what is equal comes to lie together. */
+static int by_resource(const void *a, const void *b, void *type)
+{
+	static const int order[] = { 0, -1, 1 };
+	int c = compare_processes(*(const pid_t *)a, *(const pid_t *)b, *(const int *)type, 0, 0);
+
+	return c >= 0 && c < 3 ? order[c] : 0;
+}
+
+static int refuse_sharers(struct snap *s, pid_t *pids, int type, const char *what)
+{
+	qsort_r(pids, s->nr_procs, sizeof(*pids), by_resource, &type);
+	for (size_t i = 1; i < s->nr_procs; i++) {
+		int c = compare_processes(pids[i - 1], pids[i], type, 0, 0);
+
+		if (c < 0)
+			return ckpt_err_sys(s->err, errno, "whether processes %d and %d share their %s",
+					    pids[i - 1], pids[i], what);
+		if (!c)
+			judge_refuse(&s->r->judgement, "process", pids[i], NULL, NULL,
+				     "shares its %s with process %d (clone(2)), which is not supported yet",
+				     what, pids[i - 1]);
+	}
+	return 0;
+}
+
+/* The module refuses those that share memory, and with it signal handlers.  Asked once: who stands still does not change it. */
+static int judge_sharers(struct snap *s)
+{
+	static const struct {
+		int type;
+		const char *what;
+	} kinds[] = {
+		{ KCMP_FILES, "table of open files" }, { KCMP_FS, "working directory and umask" },
+	};
+	pid_t *pids = calloc(s->nr_procs, sizeof(*pids));
+	int ret = pids ? 0 : ckpt_err_sys(s->err, ENOMEM, "%zu processes", s->nr_procs);
+
+	for (size_t i = 0; !ret && i < s->nr_procs; i++)
+		pids[i] = s->procs[i].target.pid;
+	for (size_t k = 0; !ret && k < sizeof(kinds) / sizeof(*kinds); k++)
+		ret = refuse_sharers(s, pids, kinds[k].type, kinds[k].what);
+	free(pids);
+	return ret;
+}
+
 int snap_tree_freeze(struct snap *s)
 {
 	struct snap_proc *root = snap_root(s);
@@ -187,15 +238,12 @@ int snap_tree_freeze(struct snap *s)
 	if (ret)
 		return ckpt_err_sys(s->err, ret, "process %d", root->target.pid);
 	ret = add_entry(s, &line.p);
-	return ret ? ret : add_descendants(s);
+	if (!ret)
+		ret = add_descendants(s);
+	return ret ? ret : judge_sharers(s);
 }
 
 /* ----------------------------------------------------------------------------- what is shared */
-
-static int compare_processes(pid_t a, pid_t b, int type, unsigned long x, unsigned long y)
-{
-	return (int)syscall(SYS_kcmp, a, b, type, x, y);
-}
 
 /* One open file of one process. */
 struct holder {
