@@ -3,6 +3,7 @@
 #define _CKPT_STATE_H
 
 #include <linux/sched/signal.h>
+#include <linux/time_namespace.h>
 #include <linux/types.h>
 
 #include "compat/compat.h"
@@ -13,6 +14,7 @@ struct ckpt_thread;
 struct ckpt_written_list;
 struct file;
 struct path;
+struct seq_file;
 struct task_struct;
 
 /* The state of a frozen process, one file for each part; capture.c calls them in turn. */
@@ -31,6 +33,8 @@ int ckpt_state_capture(struct ckpt_records *r, struct ckpt_frozen *frozen,
 #define CKPT_PATH_ROOM	PATH_MAX
 
 const char *ckpt_path_text(const struct path *path, char *buf, u32 *ret_flags, u32 *ret_len);
+struct timens_offsets ckpt_clock_offsets(struct task_struct *task);
+void ckpt_timerfd_show(struct seq_file *m, struct file *file, const struct timens_offsets *offsets);
 struct sighand_struct *__ckpt_lock_sighand(struct task_struct *task);
 
 /* NULL, or the group's signal handlers, locked. The wrapper is for sparse. */

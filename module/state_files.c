@@ -45,6 +45,7 @@ struct open_fds {
 	struct open_fd *v;
 	unsigned int nr;
 	unsigned int cap;
+	struct timens_offsets offsets;	/* of the clocks of the process */
 };
 
 /* Under files->file_lock. Stops when the array is full. */
@@ -179,11 +180,12 @@ static struct file_lock_context *lock_context(struct file *file)
 }
 
 #define EVENTFD	"anon_inode:[eventfd]"
+#define TIMERFD	"anon_inode:[timerfd]"
 
 /* Kinds whose fdinfo says what they are made of. */
 static const char *const talkative[] = {
 	EVENTFD, "anon_inode:[eventpoll]", "anon_inode:[signalfd]",
-	"anon_inode:[timerfd]", "anon_inode:inotify", "anon_inode:[fanotify]",
+	TIMERFD, "anon_inode:inotify", "anon_inode:[fanotify]",
 };
 
 static bool is_named(const char *kind, const char *name, size_t len)
@@ -195,7 +197,8 @@ static bool is_named(const char *kind, const char *name, size_t len)
  * What the file says of itself in /proc/PID/fdinfo. Only kinds known to need no more
  * than the buffer are asked: others look for a proc file behind it (pidfd).
  */
-static size_t info_text(struct file *file, const char *name, size_t len, char *buf)
+static size_t info_text(struct file *file, const struct open_fds *fds, const char *name, size_t len,
+			char *buf)
 {
 	struct seq_file m = { .buf = buf, .size = INFO_ROOM, .file = file };
 	bool asked = false;
@@ -206,13 +209,17 @@ static size_t info_text(struct file *file, const char *name, size_t len, char *b
 	if (!asked || !file->f_op->show_fdinfo)
 		return 0;
 	mutex_init(&m.lock);
-	file->f_op->show_fdinfo(&m, file);
+	if (is_named(TIMERFD, name, len))
+		ckpt_timerfd_show(&m, file, &fds->offsets);
+	else
+		file->f_op->show_fdinfo(&m, file);
 	if (is_named(EVENTFD, name, len))
 		ckpt_eventfd_show_semaphore(&m, file);
 	return min_t(size_t, m.count, INFO_ROOM);
 }
 
-static void add_open(struct ckpt_records *r, const struct open_fd *open, char *buf, char *info)
+static void add_open(struct ckpt_records *r, const struct open_fds *fds, const struct open_fd *open,
+		     char *buf, char *info)
 {
 	struct file *file = open->file;
 	struct ckpt_rec_fd rec = {
@@ -227,7 +234,7 @@ static void add_open(struct ckpt_records *r, const struct open_fd *open, char *b
 	const char *text = ckpt_path_text(path, buf, &rec.path_flags, &rec.path_len);
 
 	ckpt_identity(r->ids, path, &rec.id);
-	rec.info_len = info_text(file, text, rec.path_len, info);
+	rec.info_len = info_text(file, fds, text, rec.path_len, info);
 	if (open->cloexec)
 		rec.flags |= CKPT_FD_CLOEXEC;
 	if (ckpt_file_has_owner(file))
@@ -348,7 +355,7 @@ static void add_all(struct ckpt_records *r, const struct open_fds *fds,
 
 	if (buf && info) {
 		for (i = 0; i < fds->nr && may_go_on(r); i++) {
-			add_open(r, &fds->v[i], buf, info);
+			add_open(r, fds, &fds->v[i], buf, info);
 			if (written)
 				r->err = r->err ?: ckpt_written_add_file(written, fds->v[i].file,
 									 fds->v[i].fd);
@@ -366,7 +373,7 @@ static void add_all(struct ckpt_records *r, const struct open_fds *fds,
 void ckpt_state_files(struct ckpt_records *r, struct ckpt_frozen *frozen,
 		      struct ckpt_written_list *written)
 {
-	struct open_fds fds = {};
+	struct open_fds fds = { .offsets = ckpt_clock_offsets(ckpt_frozen_leader(frozen)) };
 
 	r->err = r->err ?: take_fds(&fds, ckpt_frozen_leader(frozen));
 	if (r->err)

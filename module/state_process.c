@@ -34,7 +34,7 @@
 #include "target.h"
 
 /* How far the target's clocks are ahead of the machine's: by a restore after a reboot, say. */
-static struct timens_offsets clock_offsets(struct task_struct *task)
+struct timens_offsets ckpt_clock_offsets(struct task_struct *task)
 {
 	struct timens_offsets offsets = {};
 
@@ -47,7 +47,7 @@ static struct timens_offsets clock_offsets(struct task_struct *task)
 
 static void add_system(struct ckpt_records *r, struct task_struct *leader)
 {
-	struct timens_offsets offsets = clock_offsets(leader);
+	struct timens_offsets offsets = ckpt_clock_offsets(leader);
 	struct ckpt_rec_system rec = {
 		.realtime_ns = ktime_get_real_ns(),
 		.monotonic_ns = ktime_get_ns() + timespec64_to_ns(&offsets.monotonic),

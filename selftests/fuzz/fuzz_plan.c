@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,11 +21,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -232,6 +236,33 @@ int pipe2(int ends[2], int flags)
 int eventfd(unsigned int count, int flags)
 {
 	return new_fd(&unknown);
+}
+
+int timerfd_create(clockid_t clock, int flags)
+{
+	return new_fd(&unknown);
+}
+
+int timerfd_settime(int fd, int flags, const struct itimerspec *its, struct itimerspec *old)
+{
+	check_fd(fd);
+	return result();
+}
+
+int signalfd(int fd, const sigset_t *mask, int flags)
+{
+	return new_fd(&unknown);
+}
+
+int ioctl(int fd, unsigned long cmd, ...)
+{
+	check_fd(fd);
+	return result();
+}
+
+int poll(struct pollfd *fds, nfds_t nr, int timeout)
+{
+	return fails() ? -1 : 0;
 }
 
 off_t lseek(int fd, off_t at, int whence)
@@ -636,7 +667,7 @@ static int restore_all(struct restore *rs)
 		restore_fill, restore_mm_finish, restore_threads_make, restore_sigactions,
 		restore_timers_make, restore_threads_set, restore_files_finish, restore_creds,
 		restore_sigpending, restore_limits, restore_trap_action, restore_calls,
-		restore_timers_arm, restore_mm_leave, restore_regs, restore_rseq_finish,
+		restore_timers_arm, restore_files_arm, restore_mm_leave, restore_regs, restore_rseq_finish,
 		restore_hooks, restore_tell_left_out, restore_files_commit,
 	};
 	int r = 0;

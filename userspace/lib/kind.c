@@ -27,20 +27,27 @@ bool fd_kind_same(const struct ckpt_model_fd *a, const struct ckpt_model_fd *b)
 	return a->rec.id.ino == b->rec.id.ino && a->rec.id.dev == b->rec.id.dev;
 }
 
-bool fd_kind_info(const struct ckpt_model_fd *fd, const char *key, int base, uint64_t *ret)
+const char *fd_kind_line(const struct ckpt_model_fd *fd, const char *key)
 {
 	const char *line = fd->info;
+
+	while (line && strncmp(line, key, strlen(key))) {
+		line = strchr(line, '\n');
+		line += !!line;
+	}
+	return line ? line + strlen(key) : NULL;
+}
+
+bool fd_kind_info(const struct ckpt_model_fd *fd, const char *key, int base, uint64_t *ret)
+{
+	const char *line = fd_kind_line(fd, key);
 	char *end;
 
-	for (; line && *line; line = strchr(line, '\n'), line += !!line) {
-		if (strncmp(line, key, strlen(key)))
-			continue;
-		line += strlen(key);
-		errno = 0;
-		*ret = strtoull(line, &end, base);
-		return end != line && !errno && (!*end || strchr(" \t\n", *end));
-	}
-	return false;
+	if (!line)
+		return false;
+	errno = 0;
+	*ret = strtoull(line, &end, base);
+	return end != line && !errno && (!*end || strchr(" \t\n", *end));
 }
 
 /* ------------------------------------------------------------------ kinds that are refused */
@@ -61,8 +68,6 @@ static void judge_refused(const struct fd_case *c)
 	}
 
 REFUSED_ANON(epoll, "[eventpoll]", "an epoll instance");
-REFUSED_ANON(timerfd, "[timerfd]", "a timerfd");
-REFUSED_ANON(signalfd, "[signalfd]", "a signalfd");
 REFUSED_ANON(inotify, "inotify", "an inotify instance");
 REFUSED_ANON(fanotify, "[fanotify]", "a fanotify group");
 REFUSED_ANON(io_uring, "[io_uring]", "an io_uring");

@@ -46,6 +46,8 @@ struct fd_case {
  * @open: make it again, from the records and the image.  A descriptor of ours, or -errno with the text
  *	in rs->err; *ret_borrowed (false before): it is the caller's own, not to be closed.  NULL: it
  *	cannot be made, and @judge refuses all of them
+ * @arm: set going what counts time, late, when the program is about to run; @fd is of the open file that
+ *	@open made.  0 or -errno with the text in rs->err.  NULL: nothing of it does
  */
 struct fd_kind {
 	const char *what;
@@ -56,6 +58,7 @@ struct fd_kind {
 		    struct ckpt_err *err, struct snap_deleted *d);
 	int (*open)(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
 		    bool *ret_borrowed);
+	int (*arm)(struct restore *rs, const char *thing, const struct ckpt_model_fd *f, int fd);
 };
 
 /* The handler of a descriptor; one that refuses it when the kind is not known. */
@@ -66,6 +69,9 @@ bool fd_kind_same(const struct ckpt_model_fd *a, const struct ckpt_model_fd *b);
 
 /* Whether a descriptor is of the anonymous kind of that name, "[eventfd]". */
 bool fd_kind_is_anon(const struct ckpt_model_fd *fd, const char *name);
+
+/* What follows @key at the beginning of a line of the fdinfo text; NULL: there is no such line. */
+const char *fd_kind_line(const struct ckpt_model_fd *fd, const char *key);
 
 /* The number behind @key ("eventfd-count:") at the beginning of a line of the fdinfo text; false: there is none. */
 bool fd_kind_info(const struct ckpt_model_fd *fd, const char *key, int base, uint64_t *ret);
@@ -99,5 +105,7 @@ int open_outside(struct restore *rs, const char *thing, const struct ckpt_model_
 
 /* kind-NAME.c */
 extern const struct fd_kind kind_eventfd;
+extern const struct fd_kind kind_signalfd;
+extern const struct fd_kind kind_timerfd;
 
 #endif

@@ -12,7 +12,8 @@
  *     descriptor of the program is duplicated from its entry.
  *  3. restore_files_finish(): the numbers from base on close.  Only now POSIX
  *     locks are taken: closing any descriptor of a file gives them up.
- *  4. restore_files_commit(): files that grew are cut back.  Those changed in place were put back by then
+ *  4. restore_files_arm(): timers count on, in the open files that we share with the child.
+ *  5. restore_files_commit(): files that grew are cut back.  Those changed in place were put back by then
  *     (restore-kept.c).
  * restore_files_close() drops the caller's copies at any time; locks of open
  * files live on in the child, or go with it.
@@ -29,6 +30,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "kind.h"
 #include "restore-files.h"
 
 #define NONE	SIZE_MAX
@@ -361,6 +363,16 @@ int restore_files_open(struct restore *rs)
 	return r ? r : choose_base(rs);
 }
 
+/* The first of the descriptors that have the same entry. */
+static bool is_first(const struct restore_files *fs, size_t slot)
+{
+	size_t k = 0;
+
+	while (fs->slots[k].entry != fs->slots[slot].entry)
+		k++;
+	return k == slot;
+}
+
 /* In the child.  @report is moved as soon as its number may be wanted for something else. */
 int restore_files_adopt(struct restore *rs, int *report, const char **ret_what)
 {
@@ -429,6 +441,25 @@ int restore_files_finish(struct restore *rs)
 	for (size_t i = 0; !r && i < rs->m->nr_locks; i++)
 		if (rs->m->locks[i].kind == CKPT_LOCK_POSIX)
 			r = take_posix_lock(rs, &rs->m->locks[i]);
+	return r;
+}
+
+/* When the program is about to run: of each open file that was made for it, what counts time. */
+int restore_files_arm(struct restore *rs)
+{
+	struct restore_files *fs = rs->files;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < rs->m->nr_fds; i++) {
+		const struct ckpt_model_fd *f = &rs->m->fds[i];
+		const struct fd_kind *kind = fd_kind_of(f);
+		char thing[24];
+
+		if (!kind->arm || !is_first(fs, i) || restore_fd_override(rs, f->rec.file))
+			continue;
+		snprintf(thing, sizeof(thing), "fd %d", f->rec.fd);
+		r = kind->arm(rs, thing, f, fs->entries[fs->slots[i].entry].fd);
+	}
 	return r;
 }
 

@@ -198,6 +198,8 @@ int restore_files_exe_fd(const struct restore *rs);
 int restore_files_proc_fd(const struct restore *rs);
 /* Close what only the rebuilding needed, then take POSIX locks. */
 int restore_files_finish(struct restore *rs);
+/* Start timers among the open files. */
+int restore_files_arm(struct restore *rs);
 /* Cut grown files back: the one step that cannot be undone. */
 int restore_files_commit(struct restore *rs);
 

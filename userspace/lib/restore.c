@@ -177,6 +177,7 @@ static int rebuild(struct restore_set *set)
 		restore_kept_commit,	/* which can be done again, */
 		restore_calls,		/* and time begins to count for it */
 		restore_timers_arm,
+		restore_files_arm,
 		restore_mm_leave,
 		restore_regs,
 		restore_rseq_finish,
