@@ -17,6 +17,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/seq_file.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 
@@ -29,7 +30,16 @@
 #include "state.h"
 #include "symbols.h"
 
-#define INFO_ROOM	PAGE_SIZE
+/* What a file may say of itself. An epoll instance has a line of some 90 bytes for each descriptor. */
+#define INFO_MIN	PAGE_SIZE
+#define INFO_MAX	SZ_16M
+#define INFO_TOO_LONG	"too long\n"
+
+struct info {
+	char *buf;	/* kvmalloc */
+	size_t room;
+	size_t len;
+};
 
 struct open_fd {
 	struct file *file;	/* reference */
@@ -193,33 +203,64 @@ static bool is_named(const char *kind, const char *name, size_t len)
 	return len == strlen(kind) && !memcmp(name, kind, len);
 }
 
+static void show_info(struct seq_file *m, struct file *file, const struct open_fds *fds,
+		      const char *name, size_t len)
+{
+	if (is_named(TIMERFD, name, len))
+		ckpt_timerfd_show(m, file, &fds->offsets);
+	else
+		file->f_op->show_fdinfo(m, file);
+	if (is_named(EVENTFD, name, len))
+		ckpt_eventfd_show_semaphore(m, file);
+}
+
+static int grow_info(struct info *info, size_t room)
+{
+	char *buf = ckpt_alloc_array(room, 1);
+
+	if (!buf)
+		return -ENOMEM;
+	kvfree(info->buf);
+	info->buf = buf;
+	info->room = room;
+	return 0;
+}
+
 /*
  * What the file says of itself in /proc/PID/fdinfo. Only kinds known to need no more
- * than the buffer are asked: others look for a proc file behind it (pidfd).
+ * than the buffer are asked: others look for a proc file behind it (pidfd). What is too
+ * long even for the largest buffer is not cut, but says so.
  */
-static size_t info_text(struct file *file, const struct open_fds *fds, const char *name, size_t len,
-			char *buf)
+static int info_text(struct file *file, const struct open_fds *fds, const char *name, size_t len,
+		     struct info *info)
 {
-	struct seq_file m = { .buf = buf, .size = INFO_ROOM, .file = file };
 	bool asked = false;
-	int i;
+	int i, ret = 0;
 
 	for (i = 0; i < ARRAY_SIZE(talkative); i++)
 		asked |= is_named(talkative[i], name, len);
+	info->len = 0;
 	if (!asked || !file->f_op->show_fdinfo)
 		return 0;
-	mutex_init(&m.lock);
-	if (is_named(TIMERFD, name, len))
-		ckpt_timerfd_show(&m, file, &fds->offsets);
-	else
-		file->f_op->show_fdinfo(&m, file);
-	if (is_named(EVENTFD, name, len))
-		ckpt_eventfd_show_semaphore(&m, file);
-	return min_t(size_t, m.count, INFO_ROOM);
+	while (!ret) {
+		struct seq_file m = { .buf = info->buf, .size = info->room, .file = file };
+
+		mutex_init(&m.lock);
+		show_info(&m, file, fds, name, len);
+		info->len = m.count;
+		if (!seq_has_overflowed(&m))
+			return 0;
+		if (info->room >= INFO_MAX) {
+			info->len = strscpy(info->buf, INFO_TOO_LONG, info->room);
+			return 0;
+		}
+		ret = grow_info(info, 4 * info->room);
+	}
+	return ret;
 }
 
 static void add_open(struct ckpt_records *r, const struct open_fds *fds, const struct open_fd *open,
-		     char *buf, char *info)
+		     char *buf, struct info *info)
 {
 	struct file *file = open->file;
 	struct ckpt_rec_fd rec = {
@@ -234,7 +275,8 @@ static void add_open(struct ckpt_records *r, const struct open_fds *fds, const s
 	const char *text = ckpt_path_text(path, buf, &rec.path_flags, &rec.path_len);
 
 	ckpt_identity(r->ids, path, &rec.id);
-	rec.info_len = info_text(file, fds, text, rec.path_len, info);
+	r->err = r->err ?: info_text(file, fds, text, rec.path_len, info);
+	rec.info_len = info->len;
 	if (open->cloexec)
 		rec.flags |= CKPT_FD_CLOEXEC;
 	if (ckpt_file_has_owner(file))
@@ -245,7 +287,7 @@ static void add_open(struct ckpt_records *r, const struct open_fds *fds, const s
 	ckpt_record_begin(r, CKPT_REC_FD);
 	ckpt_record_put(r, &rec, sizeof(rec));
 	ckpt_record_put(r, text, rec.path_len);
-	ckpt_record_put(r, info, rec.info_len);
+	ckpt_record_put(r, info->buf, rec.info_len);
 	ckpt_record_end(r);
 }
 
@@ -350,12 +392,12 @@ static void add_all(struct ckpt_records *r, const struct open_fds *fds,
 		    struct ckpt_written_list *written)
 {
 	char *buf = ckpt_alloc(CKPT_PATH_ROOM);
-	char *info = ckpt_alloc(INFO_ROOM);
+	struct info info = {};
 	unsigned int i;
 
-	if (buf && info) {
+	if (buf && !grow_info(&info, INFO_MIN)) {
 		for (i = 0; i < fds->nr && may_go_on(r); i++) {
-			add_open(r, fds, &fds->v[i], buf, info);
+			add_open(r, fds, &fds->v[i], buf, &info);
 			if (written)
 				r->err = r->err ?: ckpt_written_add_file(written, fds->v[i].file,
 									 fds->v[i].fd);
@@ -366,7 +408,7 @@ static void add_all(struct ckpt_records *r, const struct open_fds *fds,
 		r->err = r->err ?: -ENOMEM;
 	}
 	kfree(buf);
-	kfree(info);
+	kvfree(info.buf);
 }
 
 /* Descriptors, then locks. @written, when given, gets the files open for writing. */

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -247,6 +248,11 @@ int timerfd_settime(int fd, int flags, const struct itimerspec *its, struct itim
 {
 	check_fd(fd);
 	return result();
+}
+
+int epoll_create1(int flags)
+{
+	return new_fd(&unknown);
 }
 
 int signalfd(int fd, const sigset_t *mask, int flags)

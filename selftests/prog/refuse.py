@@ -18,7 +18,7 @@ import ckpttest as ct
 # Descriptors: what the message has to call them.
 DESCRIPTORS = {
     "outside-pipe": "pipe", "packet-pipe": "pipe", "fifo": "pipe|fifo", "unix": "socket", "tcp": "socket", "netlink": "socket",
-    "epoll": "epoll", "timerfd": "timerfd.*TFD_TIMER_CANCEL_ON_SET",
+    "epoll": "epoll.*no open file of the program", "timerfd": "timerfd.*TFD_TIMER_CANCEL_ON_SET",
     "inotify": "inotify", "fanotify": "fanotify", "memfd": "memfd", "userfaultfd": "userfaultfd",
     "pidfd": "pidfd", "perf": "perf", "bpf": "bpf", "mqueue": "mqueue|message queue",
     "proc": "proc", "namespace": "namespace|nsfs", "device": "device", "pty": "terminal|device",

@@ -899,7 +899,7 @@ enum ckpt_fd_kind {
  * @refs: references to the open file at the capture, as a hint
  * @id: identity
  * @path_len: bytes of path that follow, no NUL
- * @info_len: bytes of the file's own fdinfo text behind the path, no NUL
+ * @info_len: bytes of the file's own fdinfo text, with lines of the module's, behind the path, no NUL
  */
 struct ckpt_rec_fd {
 	__s32 fd;

@@ -67,7 +67,6 @@ static void judge_refused(const struct fd_case *c)
 		.what = text, .is = is_##id, .judge = judge_refused,		\
 	}
 
-REFUSED_ANON(epoll, "[eventpoll]", "an epoll instance");
 REFUSED_ANON(inotify, "inotify", "an inotify instance");
 REFUSED_ANON(fanotify, "[fanotify]", "a fanotify group");
 REFUSED_ANON(io_uring, "[io_uring]", "an io_uring");

@@ -46,6 +46,8 @@ struct fd_case {
  * @open: make it again, from the records and the image.  A descriptor of ours, or -errno with the text
  *	in rs->err; *ret_borrowed (false before): it is the caller's own, not to be closed.  NULL: it
  *	cannot be made, and @judge refuses all of them
+ * @adopt: what takes the numbers of the program's descriptors, in the child when it has them: system
+ *	calls alone.  @fd is of the open file that @open made.  0 or -errno, with *ret_what it was about
  * @arm: set going what counts time, late, when the program is about to run; @fd is of the open file that
  *	@open made.  0 or -errno with the text in rs->err.  NULL: nothing of it does
  */
@@ -58,6 +60,8 @@ struct fd_kind {
 		    struct ckpt_err *err, struct snap_deleted *d);
 	int (*open)(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
 		    bool *ret_borrowed);
+	int (*adopt)(const struct restore *rs, const struct ckpt_model_fd *f, int fd,
+		     const char **ret_what);
 	int (*arm)(struct restore *rs, const char *thing, const struct ckpt_model_fd *f, int fd);
 };
 
@@ -104,6 +108,7 @@ int open_outside(struct restore *rs, const char *thing, const struct ckpt_model_
 		 bool *ret_borrowed);
 
 /* kind-NAME.c */
+extern const struct fd_kind kind_epoll;
 extern const struct fd_kind kind_eventfd;
 extern const struct fd_kind kind_signalfd;
 extern const struct fd_kind kind_timerfd;

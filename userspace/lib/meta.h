@@ -8,7 +8,7 @@
  *   owner PID  META_SUB_DELETED + FILE    the bytes of a deleted file that was open, as they were
  *                                         at the pause; FILE is ckpt_rec_fd.file of the lowest
  *                                         descriptor of that inode; or those in a pipe of the
- *                                         program's own
+ *                                         program's own; or what a kind of its own keeps
  *
  * FILE sections of owner PID: META_KEPT files by numbers from 0, contents of META_FIXED ones from
  * META_CONTENT_FIRST.

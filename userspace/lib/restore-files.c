@@ -76,6 +76,7 @@ void restore_files_close(struct restore *rs)
 	free(fs->vma_entry);
 	free(fs->mapped);
 	free(fs->cuts);
+	free(fs->watches);
 	free(fs);
 	rs->files = NULL;
 }
@@ -337,6 +338,9 @@ static int choose_base(struct restore *rs)
 			base = fs->entries[i].fd;
 	if (fs->nr_slots && fs->slots[fs->nr_slots - 1].fd > base)
 		base = fs->slots[fs->nr_slots - 1].fd;
+	for (size_t i = 0; i < fs->nr_watches; i++)
+		if (fs->watches[i].number > base)
+			base = fs->watches[i].number;
 	fs->base = base + 1;
 	return 0;
 }
@@ -363,6 +367,67 @@ int restore_files_open(struct restore *rs)
 	return r ? r : choose_base(rs);
 }
 
+/* ------------------------------------------------------------ what epoll instances watch */
+
+int restore_files_section(const struct restore *rs, const struct ckpt_model_fd *f)
+{
+	return image_find(rs->image, IMAGE_META, (uint32_t)rs->m->proc.pid,
+			  META_SUB_DELETED + f->rec.file);
+}
+
+int restore_files_watch(struct restore *rs, const char *thing, const struct watch *w)
+{
+	struct restore_files *fs = rs->files;
+
+	if (fs->nr_watches == fs->cap_watches) {
+		size_t cap = fs->cap_watches ? 2 * fs->cap_watches : 64;
+		struct watch *v = reallocarray(fs->watches, cap, sizeof(*v));
+
+		if (!v)
+			return ckpt_err_sys(rs->err, ENOMEM, "%s: what it watches", thing);
+		fs->watches = v;
+		fs->cap_watches = cap;
+	}
+	fs->watches[fs->nr_watches++] = *w;
+	return 0;
+}
+
+/* The place of a descriptor in the model, SIZE_MAX: there is none of that number. */
+static size_t place_of(const struct restore *rs, int number)
+{
+	const struct ckpt_model_fd *f = ckpt_model_fd(rs->m, number);
+
+	return f ? (size_t)(f - rs->m->fds) : SIZE_MAX;
+}
+
+int restore_files_lend(const struct restore *rs, uint32_t file, int number)
+{
+	const struct restore_files *fs = rs->files;
+	size_t at = place_of(rs, number), k = 0;
+
+	if (at != SIZE_MAX && rs->m->fds[at].rec.file == file)
+		return 0;
+	while (k < fs->nr_slots && rs->m->fds[k].rec.file != file)
+		k++;
+	if (k == fs->nr_slots)
+		return -EBADF;
+	return dup3(fs->base + (int)fs->slots[k].entry, number, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+int restore_files_take_back(const struct restore *rs, uint32_t file, int number)
+{
+	const struct restore_files *fs = rs->files;
+	size_t at = place_of(rs, number);
+	int r = 0;
+
+	if (at == SIZE_MAX)
+		r = close(number);
+	else if (rs->m->fds[at].rec.file != file)
+		r = dup3(fs->base + (int)fs->slots[at].entry, number,
+			 fs->slots[at].cloexec ? O_CLOEXEC : 0);
+	return r < 0 ? -errno : 0;
+}
+
 /* The first of the descriptors that have the same entry. */
 static bool is_first(const struct restore_files *fs, size_t slot)
 {
@@ -373,12 +438,30 @@ static bool is_first(const struct restore_files *fs, size_t slot)
 	return k == slot;
 }
 
+static int adopt_kinds(const struct restore *rs, const char **ret_what)
+{
+	const struct restore_files *fs = rs->files;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < fs->nr_slots; i++) {
+		const struct ckpt_model_fd *f = &rs->m->fds[i];
+		const struct fd_kind *kind = fd_kind_of(f);
+
+		if (kind->adopt && is_first(fs, i) && !restore_fd_override(rs, f->rec.file))
+			r = kind->adopt(rs, f, fs->base + (int)fs->slots[i].entry, ret_what);
+	}
+	return r;
+}
+
+/* ------------------------------------------------------------ in the child, and after */
+
 /* In the child.  @report is moved as soon as its number may be wanted for something else. */
 int restore_files_adopt(struct restore *rs, int *report, const char **ret_what)
 {
 	struct restore_files *fs = rs->files;
 	unsigned int base = (unsigned int)fs->base, end = base + (unsigned int)fs->nr_entries;
 	struct rlimit lim;
+	int r;
 
 	*ret_what = "raise the limit of open files";
 	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
@@ -405,6 +488,9 @@ int restore_files_adopt(struct restore *rs, int *report, const char **ret_what)
 		if (dup3(fs->base + (int)fs->slots[i].entry, fs->slots[i].fd,
 			 fs->slots[i].cloexec ? O_CLOEXEC : 0) < 0)
 			return -errno;
+	r = adopt_kinds(rs, ret_what);
+	if (r)
+		return r;
 	*ret_what = "change the root directory";
 	if (fs->root != NONE &&
 	    (fchdir(fs->base + (int)fs->root) < 0 || chroot(".") < 0))

@@ -6,6 +6,7 @@
 #define CKPT_LIB_RESTORE_FILES_H
 
 #include <limits.h>
+#include <sys/epoll.h>
 
 #include "restore-priv.h"
 
@@ -60,6 +61,14 @@ struct kept {
 					 */
 };
 
+/* An item of an epoll instance. */
+struct watch {
+	const struct ckpt_model_fd *epoll;	/* the descriptor it was opened for */
+	uint32_t file;				/* what is watched, see ckpt_rec_fd */
+	int number;				/* and by which number, whatever has that now */
+	struct epoll_event event;
+};
+
 struct restore_copies;
 
 /* Arrays are as long as the model allows them to become, made once. */
@@ -73,6 +82,9 @@ struct restore_files {
 	size_t nr_mapped;
 	struct cut *cuts;
 	size_t nr_cuts;
+	struct watch *watches;		/* grows: as many as the epoll instances have */
+	size_t nr_watches;
+	size_t cap_watches;
 	struct kept *kept;		/* as many as the list of files has */
 	size_t nr_kept;
 	struct restore_copies *copies;	/* NULL: none was needed so far */
@@ -92,6 +104,17 @@ bool restore_fd_is_outside(const struct restore *rs, const struct ckpt_model_fd 
 
 /* Path given by the caller for this open file, or NULL. */
 const char *restore_fd_override(const struct restore *rs, uint32_t file);
+
+/* The section with what was saved of an open file, -1: none. */
+int restore_files_section(const struct restore *rs, const struct ckpt_model_fd *f);
+
+/* Note an item to be added in the child; copied. */
+int restore_files_watch(struct restore *rs, const char *thing, const struct watch *w);
+/*
+ * In the child: have a number be of an open file for a moment, and what it was again.  0 or -errno.
+ */
+int restore_files_lend(const struct restore *rs, uint32_t file, int number);
+int restore_files_take_back(const struct restore *rs, uint32_t file, int number);
 
 /* restore-kept.c: the entry of a file to be put back, or NULL. */
 const struct meta_file *restore_kept_find(const struct restore *rs, const char *path);

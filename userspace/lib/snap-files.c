@@ -75,6 +75,7 @@ bool snap_files_expected(pid_t pid)
 			continue;
 		target[n] = '\0';
 		found = !strcmp(target + n - strlen(mark), mark) ||
+			!strcmp(target, "anon_inode:[eventpoll]") ||
 			(atoi(de->d_name) > STDERR_FILENO && !strncmp(target, "pipe:", 5));
 	}
 	closedir(dir);
