@@ -33,7 +33,8 @@ const char *fd_kind_line(const struct ckpt_model_fd *fd, const char *key)
 
 	while (line && strncmp(line, key, strlen(key))) {
 		line = strchr(line, '\n');
-		line += !!line;
+		if (line)
+			line++;
 	}
 	return line ? line + strlen(key) : NULL;
 }
