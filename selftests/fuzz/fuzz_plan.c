@@ -255,6 +255,11 @@ int epoll_create1(int flags)
 	return new_fd(&unknown);
 }
 
+int memfd_create(const char *name, unsigned int flags)
+{
+	return new_fd(&unknown);
+}
+
 int signalfd(int fd, const sigset_t *mask, int flags)
 {
 	return new_fd(&unknown);

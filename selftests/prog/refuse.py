@@ -19,7 +19,7 @@ import ckpttest as ct
 DESCRIPTORS = {
     "outside-pipe": "pipe", "packet-pipe": "pipe", "fifo": "pipe|fifo", "unix": "socket", "tcp": "socket", "netlink": "socket",
     "epoll": "epoll.*no open file of the program", "timerfd": "timerfd.*TFD_TIMER_CANCEL_ON_SET",
-    "inotify": "inotify", "fanotify": "fanotify", "memfd": "memfd", "userfaultfd": "userfaultfd",
+    "inotify": "inotify", "fanotify": "fanotify", "memfd": "memfd of huge pages", "userfaultfd": "userfaultfd",
     "pidfd": "pidfd", "perf": "perf", "bpf": "bpf", "mqueue": "mqueue|message queue",
     "proc": "proc", "namespace": "namespace|nsfs", "device": "device", "pty": "terminal|device",
     "lease": "lease", "owner": "F_SETOWN", "map-uffd": "userfaultfd", "io_uring": "io_uring",

@@ -144,7 +144,7 @@ static int make_fanotify(void)
 
 static int make_memfd(void)
 {
-	return memfd_create("refuse", 0);
+	return memfd_create("refuse", MFD_HUGETLB);
 }
 
 static int make_io_uring(void)

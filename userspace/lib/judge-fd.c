@@ -48,7 +48,7 @@ static bool seen(const struct fd_case *c)
 
 /* --------------------------------------------------------------------- files and directories */
 
-static void judge_deleted(const struct fd_case *c)
+void judge_deleted(const struct fd_case *c)
 {
 	const struct ckpt_rec_fd *r = &c->fd->rec;
 

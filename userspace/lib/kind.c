@@ -94,13 +94,6 @@ static bool is_pidfs(const struct ckpt_model_fd *fd)
 
 static const struct fd_kind kind_pidfs = { .what = "a pidfd", .is = is_pidfs, .judge = judge_refused };
 
-static bool is_memfd(const struct ckpt_model_fd *fd)
-{
-	return fd->rec.kind == CKPT_FDK_REG && fd->path && !strncmp(fd->path, "/memfd:", 7);
-}
-
-static const struct fd_kind kind_memfd = { .what = "a memfd", .is = is_memfd, .judge = judge_refused };
-
 static bool is_socket(const struct ckpt_model_fd *fd)
 {
 	return fd->rec.kind == CKPT_FDK_SOCK;

@@ -85,6 +85,7 @@ void refuse_fd(const struct fd_case *c, const char *reason, const char *remedy);
 
 /* judge-fd.c */
 void judge_file(const struct fd_case *c);
+void judge_deleted(const struct fd_case *c);
 void judge_device(const struct fd_case *c);
 void judge_tty(const struct fd_case *c);
 void judge_pipe(const struct fd_case *c);
@@ -110,6 +111,7 @@ int open_outside(struct restore *rs, const char *thing, const struct ckpt_model_
 /* kind-NAME.c */
 extern const struct fd_kind kind_epoll;
 extern const struct fd_kind kind_eventfd;
+extern const struct fd_kind kind_memfd;
 extern const struct fd_kind kind_signalfd;
 extern const struct fd_kind kind_timerfd;
 

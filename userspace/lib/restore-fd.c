@@ -147,8 +147,7 @@ static int check_content(struct restore *rs, const char *thing, const struct ckp
 	return restore_same_file(rs, thing, f->path, &f->rec.id, o);
 }
 
-/* The section that holds the content of an inode, under the number of any of its open files, of anybody. */
-static int content_section(const struct restore *rs, const struct ckpt_file_id *id)
+int restore_files_section_of_inode(const struct restore *rs, const struct ckpt_file_id *id)
 {
 	int section = -1;
 
@@ -188,7 +187,7 @@ static int open_nameless(struct restore *rs, const char *thing, const struct ckp
 		n->id = &f->rec.id;
 		n->rs = rs;
 		n->made = made_by(rs->m, n->id);
-		r = restore_open_deleted(rs, rs->files->root_fd, thing, content_section(rs, n->id), n->id,
+		r = restore_open_deleted(rs, rs->files->root_fd, thing, restore_files_section_of_inode(rs, n->id), n->id,
 					 f->path, n->made ? (int)n->made->rec.file_flags : 0, &n->fd);
 		if (r)
 			return r;
@@ -336,7 +335,7 @@ static int size_pipe(struct restore *rs, const char *thing, const struct own_pip
 /* The bytes that were in it, when the image holds some, under the number of either end. */
 static int fill_pipe(struct restore *rs, const char *thing, const struct own_pipe *p)
 {
-	int section = content_section(rs, p->id), r;
+	int section = restore_files_section_of_inode(rs, p->id), r;
 	size_t len;
 	void *data;
 

@@ -108,6 +108,9 @@ const char *restore_fd_override(const struct restore *rs, uint32_t file);
 /* The section with what was saved of an open file, -1: none. */
 int restore_files_section(const struct restore *rs, const struct ckpt_model_fd *f);
 
+/* Likewise of an inode, under the number of any of its open files. */
+int restore_files_section_of_inode(const struct restore *rs, const struct ckpt_file_id *id);
+
 /* Note an item to be added in the child; copied. */
 int restore_files_watch(struct restore *rs, const char *thing, const struct watch *w);
 /*
