@@ -9,6 +9,7 @@
 #include "compat/compat.h"
 
 struct ckpt_frozen;
+struct ckpt_policy;
 struct ckpt_records;
 struct ckpt_thread;
 struct ckpt_written_list;
@@ -16,6 +17,7 @@ struct file;
 struct path;
 struct seq_file;
 struct task_struct;
+struct vm_area_struct;
 
 /* The state of a frozen process, one file for each part; capture.c calls them in turn. */
 void ckpt_state_process(struct ckpt_records *r, struct ckpt_frozen *frozen);
@@ -31,6 +33,11 @@ int ckpt_state_capture(struct ckpt_records *r, struct ckpt_frozen *frozen,
 
 /* Shared by the parts. */
 #define CKPT_PATH_ROOM	PATH_MAX
+
+/* state_policy.c */
+struct ckpt_policy *ckpt_policy_of(struct vm_area_struct *vma, int *err);
+void ckpt_policy_add(struct ckpt_records *r, const struct ckpt_policy *p);
+void ckpt_state_policy(struct ckpt_records *r, struct task_struct *task);
 
 const char *ckpt_path_text(const struct path *path, char *buf, u32 *ret_flags, u32 *ret_len);
 struct timens_offsets ckpt_clock_offsets(struct task_struct *task);

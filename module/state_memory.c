@@ -31,6 +31,7 @@
 struct mapping {
 	struct ckpt_rec_vma rec;
 	struct file *file;		/* reference */
+	struct ckpt_policy *policy;	/* or NULL; ours */
 	char name[NAME_ROOM];		/* of a special mapping */
 };
 
@@ -83,6 +84,10 @@ static const struct {
 #endif
 };
 
+#ifdef CONFIG_ARCH_HAS_PKEYS
+#define PKEY_BITS	(VM_PKEY_BIT0 | VM_PKEY_BIT1 | VM_PKEY_BIT2 | VM_PKEY_BIT3)
+#endif
+
 static u64 name_flags(vm_flags_t vm, u64 *ret_unknown)
 {
 	vm_flags_t known = 0;
@@ -96,9 +101,10 @@ static u64 name_flags(vm_flags_t vm, u64 *ret_unknown)
 	}
 	known |= ckpt_vm_ignored_flags();
 #ifdef CONFIG_ARCH_HAS_PKEYS
-	known |= VM_PKEY_BIT0 | VM_PKEY_BIT1 | VM_PKEY_BIT2 | VM_PKEY_BIT3;
-	if (vm & (VM_PKEY_BIT0 | VM_PKEY_BIT1 | VM_PKEY_BIT2 | VM_PKEY_BIT3))
-		flags |= CKPT_VMA_PKEY;
+	known |= PKEY_BITS;
+	if (vm & PKEY_BITS)
+		flags |= CKPT_VMA_PKEY |
+			 (u64)((vm & PKEY_BITS) >> VM_PKEY_SHIFT) << CKPT_VMA_PKEY_SHIFT;
 #endif
 	*ret_unknown = vm & ~known;
 	if (*ret_unknown)
@@ -164,6 +170,7 @@ static int gather(struct mm_struct *mm, struct mapping **ret_v, unsigned int *re
 	unsigned int cap = READ_ONCE(mm->map_count) + 8;
 	struct vm_area_struct *vma;
 	struct mapping *v;
+	int err = 0;
 	VMA_ITERATOR(vmi, mm, 0);
 
 	v = ckpt_alloc_array(cap, sizeof(*v));
@@ -174,12 +181,13 @@ static int gather(struct mm_struct *mm, struct mapping **ret_v, unsigned int *re
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
 	for_each_vma(vmi, vma) {
-		if (*ret_nr == cap)
+		if (*ret_nr == cap || err)
 			break;
-		describe(&v[(*ret_nr)++], vma);
+		describe(&v[*ret_nr], vma);
+		v[(*ret_nr)++].policy = ckpt_policy_of(vma, &err);
 	}
 	mmap_read_unlock(mm);
-	return vma ? -EAGAIN : 0;
+	return err ?: vma ? -EAGAIN : 0;
 }
 
 static void add_mapping(struct ckpt_records *r, struct mapping *m, struct mapping *before,
@@ -204,6 +212,8 @@ static void add_mapping(struct ckpt_records *r, struct mapping *m, struct mappin
 	ckpt_record_put(r, &m->rec, sizeof(m->rec));
 	ckpt_record_put(r, text, len);
 	ckpt_record_end(r);
+	if (m->policy)
+		ckpt_policy_add(r, m->policy);
 }
 
 static void add_mappings(struct ckpt_records *r, struct mm_struct *mm, char *buf)
@@ -216,10 +226,24 @@ static void add_mappings(struct ckpt_records *r, struct mm_struct *mm, char *buf
 		add_mapping(r, &v[i], i ? &v[i - 1] : NULL, buf);
 		cond_resched();
 	}
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
 		if (v[i].file)
 			fput(v[i].file);
+		kfree(v[i].policy);
+	}
 	kvfree(v);
+}
+
+/* Keys of protection: those that are allocated, and the kernel's own for memory that is only executed. */
+static void describe_pkeys(struct ckpt_rec_mm *rec, struct mm_struct *mm)
+{
+#ifdef CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS
+	if (!cpu_feature_enabled(X86_FEATURE_OSPKE))
+		return;
+	rec->pkeys = mm->context.pkey_allocation_map;
+	if (mm->context.execute_only_pkey > 0)
+		rec->def_flags |= (u64)mm->context.execute_only_pkey << CKPT_VMA_PKEY_SHIFT;
+#endif
 }
 
 static void add_mm(struct ckpt_records *r, struct mm_struct *mm)
@@ -227,6 +251,7 @@ static void add_mm(struct ckpt_records *r, struct mm_struct *mm)
 	struct ckpt_rec_mm rec = {
 		.vdso = (unsigned long)mm->context.vdso,
 		.auxv_len = sizeof(mm->saved_auxv),
+		.dump_filter = ckpt_dump_filter(mm) | CKPT_DUMP_FILTER_KNOWN,
 	};
 	u64 unknown;
 
@@ -244,6 +269,7 @@ static void add_mm(struct ckpt_records *r, struct mm_struct *mm)
 	rec.env_end = mm->env_end;
 	spin_unlock(&mm->arg_lock);
 	rec.def_flags = name_flags(mm->def_flags, &unknown);
+	describe_pkeys(&rec, mm);
 
 	ckpt_record_begin(r, CKPT_REC_MM);
 	ckpt_record_put(r, &rec, sizeof(rec));

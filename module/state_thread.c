@@ -358,4 +358,5 @@ void ckpt_state_thread(struct ckpt_records *r, struct ckpt_frozen *frozen,
 	add_regset(r, thread->task, NT_PRSTATUS);
 	add_regset(r, thread->task, NT_X86_XSTATE);
 	add_cpus(r, thread->task);
+	ckpt_state_policy(r, thread->task);
 }

@@ -366,7 +366,7 @@ static inline void ckpt_shrinker_free(struct shrinker *shrinker)
 #endif
 }
 
-/* What an mm can be set to that is not restored yet; the flag words moved in 6.18. */
+/* What an mm can be set to; the flag words moved in 6.18. */
 static inline u64 ckpt_mm_odd_flags(struct mm_struct *mm)
 {
 	u64 flags = 0;
@@ -380,6 +380,10 @@ static inline u64 ckpt_mm_odd_flags(struct mm_struct *mm)
 	if (test_bit(MMF_HAS_MDWE, &mm->flags))
 		flags |= CKPT_PROC_MDWE;
 #endif
+#ifdef MMF_HAS_MDWE_NO_INHERIT
+	if (test_bit(MMF_HAS_MDWE_NO_INHERIT, &mm->flags))
+		flags |= CKPT_PROC_MDWE_NO_INHERIT;
+#endif
 #ifdef MMF_VM_MERGE_ANY
 	if (test_bit(MMF_VM_MERGE_ANY, &mm->flags))
 		flags |= CKPT_PROC_KSM_ALL;
@@ -387,14 +391,30 @@ static inline u64 ckpt_mm_odd_flags(struct mm_struct *mm)
 #else
 	if (mm_flags_test(MMF_DISABLE_THP_COMPLETELY, mm))
 		flags |= CKPT_PROC_THP_DISABLE;
+	if (mm_flags_test(MMF_DISABLE_THP_EXCEPT_ADVISED, mm))
+		flags |= CKPT_PROC_THP_ADVISED;
 	if (mm_flags_test(MMF_HAS_UPROBES, mm))
 		flags |= CKPT_PROC_UPROBES;
 	if (mm_flags_test(MMF_HAS_MDWE, mm))
 		flags |= CKPT_PROC_MDWE;
+	if (mm_flags_test(MMF_HAS_MDWE_NO_INHERIT, mm))
+		flags |= CKPT_PROC_MDWE_NO_INHERIT;
 	if (mm_flags_test(MMF_VM_MERGE_ANY, mm))
 		flags |= CKPT_PROC_KSM_ALL;
 #endif
 	return flags;
+}
+
+/* What /proc/PID/coredump_filter shows; the flag words moved in 6.18. */
+static inline u16 ckpt_dump_filter(const struct mm_struct *mm)
+{
+#if CKPT_KERNEL_BEFORE(6, 18)
+	unsigned long word = READ_ONCE(mm->flags);
+#else
+	unsigned long word = __mm_flags_get_word(mm);
+#endif
+
+	return (word & MMF_DUMP_FILTER_MASK) >> MMF_DUMP_FILTER_SHIFT;
 }
 
 /* 6.12: one that went to sleep may stay in its run queue for a while (delayed dequeue). */

@@ -112,6 +112,14 @@ static void put_pending(struct stream *s, int tid, int signo)
 	put(s, CKPT_REC_SIGPENDING, &rec, sizeof(rec), NULL, 0);
 }
 
+static void put_policy(struct stream *s, int tid, uint64_t start)
+{
+	static const uint64_t nodes[] = { 5 };
+	struct ckpt_rec_mempolicy rec = { .tid = tid, .start = start, .mode = 2, .nr_words = 1 };
+
+	put(s, CKPT_REC_MEMPOLICY | CKPT_REC_MUST, &rec, sizeof(rec), nodes, sizeof(nodes));
+}
+
 static void put_thread(struct stream *s, int tid)
 {
 	static const uint32_t groups[] = { 4, 24, 27 };
@@ -130,6 +138,7 @@ static void put_thread(struct stream *s, int tid)
 	rs.len = sizeof(zeros);
 	put(s, CKPT_REC_REGSET, &rs, sizeof(rs), zeros, sizeof(zeros));
 	put(s, CKPT_REC_CPUS, &cp, sizeof(cp), cpus, sizeof(cpus));
+	put_policy(s, tid, 0);
 }
 
 static void put_end(struct stream *s)
@@ -157,6 +166,7 @@ static void begin(struct stream *s, unsigned int without)
 	put_path(s, CKPT_PATH_CWD, "/tmp");
 	put_vma(s, 0x400000, 0x402000, "/bin/prog");
 	put_vma(s, 0x402000, 0x403000, "");
+	put_policy(s, 0, 0x402000);
 	put_fd(s, 5, "/tmp/out", "pos:\t0\n");
 	put_fd(s, 1, "/tmp/log", "");
 	put_lock(s, 5);
@@ -230,6 +240,10 @@ static void stream_becomes_its_model(void)
 	REQUIRE_EQ(m->nr_threads, 2);
 	REQUIRE_EQ(m->threads[1].groups[2], 27);
 	REQUIRE_EQ(m->threads[1].cpus[0], 3);
+	REQUIRE_EQ(m->nr_policies, 3);
+	REQUIRE_EQ(m->policies[0].rec.start, 0x402000);
+	REQUIRE_EQ(m->policies[2].rec.tid, 101);
+	REQUIRE_EQ(m->policies[2].nodes[0], 5);
 	REQUIRE_EQ(m->threads[1].xstate_len, XSTATE_LEN);
 	REQUIRE_EQ(((struct user_regs_struct *)m->threads[1].prstatus)->rip, 0x4000 + 101);
 	REQUIRE(ckpt_model_thread(m, 101) == &m->threads[1]);
@@ -381,6 +395,14 @@ static void strangers_are_refused(void)
 	finish(&s, 0);
 	REQUIRE_EQ(parse(&s), -EINVAL);
 	begin(&s, 0);
+	put_policy(&s, 102, 0);
+	finish(&s, 0);
+	REQUIRE_EQ(parse(&s), -EINVAL);
+	begin(&s, 0);
+	put_policy(&s, 0, 0x401000);		/* not where a mapping begins */
+	finish(&s, 0);
+	REQUIRE_EQ(parse(&s), -EINVAL);
+	begin(&s, 0);
 	put_pending(&s, 0, 65);
 	finish(&s, 0);
 	REQUIRE_EQ(parse(&s), -EINVAL);
@@ -417,6 +439,7 @@ static void lengths_beyond_the_record_are_refused(void)
 	struct ckpt_rec_regset rs = { .tid = 100, .note = 0x202, .len = UINT32_MAX };
 	struct ckpt_rec_cpus cp = { .tid = 100, .nr_words = UINT32_MAX };
 	struct ckpt_rec_creds c = { .tid = 100, .nr_groups = UINT32_MAX };
+	struct ckpt_rec_mempolicy mp = { .tid = 100, .nr_words = UINT32_MAX };
 	static struct stream s;
 
 	begin(&s, 0);
@@ -430,6 +453,9 @@ static void lengths_beyond_the_record_are_refused(void)
 	REQUIRE_EQ(parse(&s), -EINVAL);
 	begin(&s, 0);
 	put(&s, CKPT_REC_CREDS, &c, sizeof(c), NULL, 0);
+	REQUIRE_EQ(parse(&s), -EINVAL);
+	begin(&s, 0);
+	put(&s, CKPT_REC_MEMPOLICY, &mp, sizeof(mp), NULL, 0);
 	REQUIRE_EQ(parse(&s), -EINVAL);
 }
 

@@ -13,7 +13,6 @@
 #include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/io_uring.h>
-#include <linux/mempolicy.h>
 #include <linux/perf_event.h>
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
@@ -281,16 +280,6 @@ static int map_device(void)
 	return leftover == MAP_FAILED ? ABSENT : DONE;
 }
 
-static int map_pkey(void)
-{
-	int key = pkey_alloc(0, 0);
-
-	if (key < 0)
-		return ABSENT;
-	leftover = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	return pkey_mprotect(leftover, 4096, PROT_READ | PROT_WRITE, key) ? ABSENT : DONE;
-}
-
 /* ---- the process and its threads ---- */
 
 static int make_child(void)
@@ -357,13 +346,6 @@ static int make_ldt(void)
 static int make_ioperm(void)
 {
 	return ioperm(0x80, 1, 1) ? ABSENT : DONE;
-}
-
-static int make_mempolicy(void)
-{
-	unsigned long nodes = 1;
-
-	return syscall(SYS_set_mempolicy, MPOL_BIND, &nodes, 8) ? ABSENT : DONE;
 }
 
 static int make_notsc(void)
@@ -441,11 +423,11 @@ static const struct thing {
 	{ "o_path", make_o_path }, { "namespace", make_namespace }, { "device", make_device },
 	{ "pty", make_pty }, { "lease", make_lease }, { "owner", make_owner },
 	{ "map-memfd", map_memfd }, { "map-sysv", map_sysv }, { "map-uffd", map_uffd },
-	{ "map-device", map_device }, { "map-pkey", map_pkey },
+	{ "map-device", map_device },
 	{ "child", make_child }, { "zombie-child", make_zombie }, { "seccomp", make_seccomp },
 	{ "aio", make_aio }, { "semundo", make_semundo }, { "ldt", make_ldt },
 	{ "keyring", make_keyring },
-	{ "ioperm", make_ioperm }, { "mempolicy", make_mempolicy }, { "notsc", make_notsc },
+	{ "ioperm", make_ioperm }, { "notsc", make_notsc },
 	{ "dispatch", make_dispatch }, { "deadline", make_deadline },
 	{ "own-files", make_own_files }, { "own-namespace", make_own_namespace },
 };

@@ -628,6 +628,7 @@ enum ckpt_record_type {
 	CKPT_REC_REGSET		= 15,	/* struct ckpt_rec_regset, then the note's bytes */
 	CKPT_REC_CPUS		= 16,	/* struct ckpt_rec_cpus, then __u64 mask words */
 	CKPT_REC_END		= 17,	/* struct ckpt_rec_end, last record */
+	CKPT_REC_MEMPOLICY	= 18,	/* struct ckpt_rec_mempolicy, then __u64 node mask words */
 };
 
 /**
@@ -666,7 +667,8 @@ struct ckpt_rec_system {
 #define CKPT_PROC_MB_SYNC_CORE	(1ULL << 8)	/* with synchronised cores */
 #define CKPT_PROC_MB_RSEQ	(1ULL << 9)	/* with restarted sequences */
 #define CKPT_PROC_MB_GLOBAL	(1ULL << 10)	/* for global expedited */
-/* The following cannot be restored by version 1 of the tools. */
+#define CKPT_PROC_MDWE_NO_INHERIT (1ULL << 11)	/* with CKPT_PROC_MDWE: not its children */
+/* The following could not be restored by the first versions of the tools, which refuse them. */
 #define CKPT_PROC_CHILDREN	(1ULL << 16)	/* has child processes, zombies included */
 #define CKPT_PROC_SYSVSEM_UNDO	(1ULL << 17)	/* has SysV semaphore undo entries */
 #define CKPT_PROC_AIO		(1ULL << 18)	/* has AIO contexts */
@@ -676,6 +678,7 @@ struct ckpt_rec_system {
 #define CKPT_PROC_MDWE		(1ULL << 22)	/* PR_SET_MDWE */
 #define CKPT_PROC_KSM_ALL	(1ULL << 23)	/* PR_SET_MEMORY_MERGE */
 #define CKPT_PROC_XCOMP		(1ULL << 24)	/* may use AMX (ARCH_REQ_XCOMP_PERM) */
+#define CKPT_PROC_THP_ADVISED	(1ULL << 25)	/* PR_SET_THP_DISABLE, but where advised */
 
 /**
  * struct ckpt_rec_proc - the process
@@ -721,9 +724,12 @@ struct ckpt_rec_proc {
  * struct ckpt_rec_mm - numbers of the address space, as struct prctl_mm_map
  * @start_code: and so on, see prctl(2) PR_SET_MM_MAP
  * @vdso: address of the vdso image, 0 when none
- * @def_flags: CKPT_VMA_* applied to new mappings (mlockall MCL_FUTURE: CKPT_VMA_LOCKED)
+ * @def_flags: CKPT_VMA_* applied to new mappings (mlockall MCL_FUTURE: CKPT_VMA_LOCKED); in
+ *	CKPT_VMA_PKEY_MASK the key the kernel gives to memory that can only be executed, 0: none yet
  * @auxv_len: bytes of auxiliary vector that follow
- * @reserved: zero
+ * @pkeys: protection keys that are allocated, a bit each, the kernel's own among them; 0: the
+ *	machine has none
+ * @dump_filter: /proc/PID/coredump_filter, and CKPT_DUMP_FILTER_KNOWN
  */
 struct ckpt_rec_mm {
 	__aligned_u64 start_code;
@@ -740,8 +746,11 @@ struct ckpt_rec_mm {
 	__aligned_u64 vdso;
 	__aligned_u64 def_flags;
 	__u32 auxv_len;
-	__u32 reserved;
+	__u16 pkeys;
+	__u16 dump_filter;
 };
+
+#define CKPT_DUMP_FILTER_KNOWN	(1U << 15)
 
 /**
  * struct ckpt_file_id - which file, and which version of it
@@ -829,7 +838,9 @@ struct ckpt_rec_path {
 #define CKPT_VMA_MAYREAD	(1ULL << 24)
 #define CKPT_VMA_MAYEXEC	(1ULL << 25)
 #define CKPT_VMA_MAYSHARE	(1ULL << 26)
-/* The following cannot be restored by version 1 of the tools. */
+#define CKPT_VMA_PKEY_SHIFT	32		/* with CKPT_VMA_PKEY: which one, four bits */
+#define CKPT_VMA_PKEY_MASK	(15ULL << CKPT_VMA_PKEY_SHIFT)
+/* The following could not be restored by the first versions of the tools, which refuse them. */
 #define CKPT_VMA_PFNMAP		(1ULL << 40)	/* device or raw memory */
 #define CKPT_VMA_UFFD		(1ULL << 41)	/* registered with userfaultfd */
 #define CKPT_VMA_PKEY		(1ULL << 42)	/* protection key other than 0 */
@@ -1043,7 +1054,7 @@ enum ckpt_restart {
 #define CKPT_THREAD_TRACED		(1ULL << 2)	/* has a tracer; restored without */
 #define CKPT_THREAD_HAS_TIMEOUT		(1ULL << 3)	/* restart_remaining_ns is meaningful */
 #define CKPT_THREAD_IO_FLUSHER		(1ULL << 4)	/* PR_SET_IO_FLUSHER */
-/* The following cannot be restored by version 1 of the tools. */
+/* The following could not be restored by the first versions of the tools, which refuse them. */
 #define CKPT_THREAD_SECCOMP		(1ULL << 16)	/* seccomp mode or filter */
 #define CKPT_THREAD_IO_URING		(1ULL << 17)	/* has used io_uring */
 #define CKPT_THREAD_IOPORT		(1ULL << 18)	/* ioperm, iopl */
@@ -1173,6 +1184,25 @@ struct ckpt_rec_regset {
  */
 struct ckpt_rec_cpus {
 	__s32 tid;
+	__u32 nr_words;
+};
+
+/**
+ * struct ckpt_rec_mempolicy - where a thread, or a mapping, wants its memory from
+ * @start: first address of the mapping; 0: the thread's
+ * @tid: thread; 0: the mapping's
+ * @mode: as set_mempolicy(2) takes it, MPOL_F_STATIC_NODES and the like included
+ * @home_node: set_mempolicy_home_node(2), -1 when none
+ * @nr_words: words of mask that follow, node 0 in bit 0 of the first, as the program asked for
+ *
+ * Comes with CKPT_REC_MUST, behind the thread or mapping, which has CKPT_THREAD_MEMPOLICY or
+ * CKPT_VMA_POLICY.
+ */
+struct ckpt_rec_mempolicy {
+	__aligned_u64 start;
+	__s32 tid;
+	__u32 mode;
+	__s32 home_node;
 	__u32 nr_words;
 };
 

@@ -15,8 +15,6 @@ static const struct judge_flag thread_flags[] = {
 	{ CKPT_THREAD_TLS_ARRAY, "has 32-bit thread storage (set_thread_area)", NULL },
 	{ CKPT_THREAD_PI_FUTEX, "owns a priority-inheritance lock others wait for",
 	  "try again a little later" },
-	{ CKPT_THREAD_MEMPOLICY, "has a NUMA memory policy (set_mempolicy, numactl)",
-	  "run it without" },
 	{ CKPT_THREAD_NOTSC, "has RDTSC or CPUID turned off (PR_SET_TSC, ARCH_SET_CPUID)", NULL },
 	{ CKPT_THREAD_USER_DISPATCH, "has its system calls dispatched by itself "
 	  "(PR_SET_SYSCALL_USER_DISPATCH)", NULL },
@@ -32,7 +30,8 @@ static const struct judge_flag thread_flags[] = {
 };
 
 #define THREAD_ALLOWED	(CKPT_THREAD_NO_NEW_PRIVS | CKPT_THREAD_RESTORE_SIGMASK | \
-			 CKPT_THREAD_HAS_TIMEOUT | CKPT_THREAD_IO_FLUSHER)
+			 CKPT_THREAD_HAS_TIMEOUT | CKPT_THREAD_IO_FLUSHER | \
+			 CKPT_THREAD_MEMPOLICY)
 
 static void judge_thread(const struct ckpt_rec_thread *t, struct judgement *j)
 {

@@ -16,10 +16,8 @@
 static const struct judge_flag vma_flags[] = {
 	{ CKPT_VMA_PFNMAP, "is memory of a device", "close the device before the snapshot" },
 	{ CKPT_VMA_UFFD, "is registered with userfaultfd", NULL },
-	{ CKPT_VMA_PKEY, "has a memory protection key", NULL },
 	{ CKPT_VMA_SHSTK, "is a shadow stack",
 	  "run it with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off" },
-	{ CKPT_VMA_POLICY, "has a NUMA memory policy (mbind)", "run it without" },
 	{ CKPT_VMA_SYSVSHM, "is System V shared memory", "detach it before the snapshot" },
 	{ CKPT_VMA_DAX, "maps persistent memory (DAX)", NULL },
 	{ CKPT_VMA_SEALED, "is sealed (mseal)", NULL },
@@ -27,7 +25,8 @@ static const struct judge_flag vma_flags[] = {
 	{ }
 };
 
-#define VMA_ALLOWED	((CKPT_VMA_MAYEXEC << 1) - 1 + CKPT_VMA_MAYSHARE)
+#define VMA_ALLOWED	(((CKPT_VMA_MAYEXEC << 1) - 1 + CKPT_VMA_MAYSHARE) | \
+			 CKPT_VMA_PKEY | CKPT_VMA_PKEY_MASK | CKPT_VMA_POLICY)
 
 static bool special_ok(const char *name)
 {

@@ -217,8 +217,6 @@ static const struct judge_flag proc_flags[] = {
 	{ CKPT_PROC_UPROBES, "has breakpoints of the kernel in its text (uprobes)",
 	  "remove the probes" },
 	{ CKPT_PROC_KEYRINGS, "has keyrings of its own", NULL },
-	{ CKPT_PROC_MDWE, "forbids new executable memory (PR_SET_MDWE)", NULL },
-	{ CKPT_PROC_KSM_ALL, "has all of its memory merged (PR_SET_MEMORY_MERGE)", NULL },
 	{ CKPT_PROC_XCOMP, "has asked for AMX registers (ARCH_REQ_XCOMP_PERM)",
 	  "run it on code that does without" },
 	{ }
@@ -228,7 +226,8 @@ static const struct judge_flag proc_flags[] = {
 			 CKPT_PROC_DUMPABLE_ROOT | CKPT_PROC_THP_DISABLE | CKPT_PROC_STOPPED | \
 			 CKPT_PROC_SESSION_LEADER | CKPT_PROC_HAS_TTY | CKPT_PROC_CHILDREN | \
 			 CKPT_PROC_MB_PRIVATE | CKPT_PROC_MB_SYNC_CORE | CKPT_PROC_MB_RSEQ | \
-			 CKPT_PROC_MB_GLOBAL)
+			 CKPT_PROC_MB_GLOBAL | CKPT_PROC_MDWE | CKPT_PROC_MDWE_NO_INHERIT | \
+			 CKPT_PROC_KSM_ALL | CKPT_PROC_THP_ADVISED)
 
 static void judge_namespaces(const struct ckpt_rec_proc *p, struct judgement *j)
 {

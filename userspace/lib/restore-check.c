@@ -16,11 +16,14 @@
 #include "machine.h"
 #include "restore-priv.h"
 
-/* The flags of the uapi header that version 1 cannot restore start at these bits. */
-/* Children are in the image too, or there was none: the list of processes tells. */
-#define PROC_BEYOND	(~0ULL << 16 & ~CKPT_PROC_CHILDREN)
-#define THREAD_BEYOND	(~0ULL << 16)
-#define VMA_BEYOND	(~0ULL << 40)
+/*
+ * The flags that the first versions could not restore start at these bits; what of them is by now.
+ * Children are in the image too, or there was none: the list of processes tells.
+ */
+#define PROC_BEYOND	((~0ULL << 16) & ~(CKPT_PROC_MDWE | CKPT_PROC_KSM_ALL | CKPT_PROC_THP_ADVISED | \
+					   CKPT_PROC_CHILDREN))
+#define THREAD_BEYOND	((~0ULL << 16) & ~CKPT_THREAD_MEMPOLICY)
+#define VMA_BEYOND	((~0ULL << 40) & ~(CKPT_VMA_PKEY | CKPT_VMA_POLICY))
 
 static int refuse(struct restore *rs, const char *what, long long number, uint64_t flags)
 {

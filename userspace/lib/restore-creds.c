@@ -240,21 +240,22 @@ int restore_creds(struct restore *rs)
 
 /* ------------------------------------------------------------ limits */
 
-static int set_oom_score(struct restore *rs)
+/* A number in a file of /proc/PID, in @base both ways. */
+static int set_number(struct restore *rs, const char *name, int base, long value)
 {
-	char path[48], text[16];
+	char path[48], text[24];
 	int fd, len;
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", rs->pid);
+	snprintf(path, sizeof(path), "/proc/%d/%s", rs->pid, name);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return ckpt_err_sys(rs->err, errno, "%s", path);
 	n = read(fd, text, sizeof(text) - 1);
 	text[n > 0 ? n : 0] = 0;
-	/* Lowering it takes a privilege; leave it alone when it is right. */
-	if (atoi(text) != rs->m->proc.oom_score_adj) {
-		len = snprintf(text, sizeof(text), "%d", rs->m->proc.oom_score_adj);
+	/* Setting it may take a privilege; leave it alone when it is right. */
+	if (strtol(text, NULL, base) != value) {
+		len = snprintf(text, sizeof(text), base == 16 ? "%#lx" : "%ld", value);
 		n = pwrite(fd, text, (size_t)len, 0);
 		if (n < 0) {
 			n = ckpt_err_sys(rs->err, errno, "set %s to %s", path, text);
@@ -264,6 +265,16 @@ static int set_oom_score(struct restore *rs)
 	}
 	close(fd);
 	return 0;
+}
+
+static int set_numbers(struct restore *rs)
+{
+	uint32_t filter = rs->m->mm.dump_filter;
+	int r = set_number(rs, "oom_score_adj", 10, rs->m->proc.oom_score_adj);
+
+	if (r || !(filter & CKPT_DUMP_FILTER_KNOWN))
+		return r;
+	return set_number(rs, "coredump_filter", 16, (long)(filter & ~CKPT_DUMP_FILTER_KNOWN));
 }
 
 int restore_limits(struct restore *rs)
@@ -282,5 +293,5 @@ int restore_limits(struct restore *rs)
 					    i, (unsigned long long)rec->cur,
 					    (unsigned long long)rec->max);
 	}
-	return set_oom_score(rs);
+	return set_numbers(rs);
 }

@@ -32,6 +32,20 @@
 
 #define HUGE_SHIFT	26
 
+#define PKEYS		16
+#define PKEY_OF(flags)	((flags) >> CKPT_VMA_PKEY_SHIFT & (PKEYS - 1))
+
+/* linux/prctl.h of newer kernels */
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE		65
+#endif
+#ifndef PR_SET_MEMORY_MERGE
+#define PR_SET_MEMORY_MERGE	67
+#endif
+#define MDWE_REFUSE_EXEC_GAIN	1UL
+#define MDWE_NO_INHERIT		2UL
+#define THP_EXCEPT_ADVISED	2UL
+
 /* In the page of code: a lone syscall instruction, then the loop. */
 #define LOOP_OFFSET	16
 
@@ -489,6 +503,103 @@ static int advise(struct restore *rs, struct remote_queue *q, const struct advic
 	return 0;
 }
 
+/* ------------------------------------------------------------ protection keys */
+
+/*
+ * Keys are given out from the lowest on, also the one the kernel takes for itself when memory is first
+ * mapped that can only be executed.  So all are taken, that one when it is its turn, before anything is
+ * mapped; those the program does not have go back when all has its key.  A mapping may have one that was
+ * freed.
+ */
+static int take_pkeys(struct restore *rs, struct remote_queue *q)
+{
+	const uint64_t own = PKEY_OF(rs->m->mm.def_flags), at = rs->area + AREA_SIZE;
+	int r = 0;
+
+	for (uint64_t key = 1; rs->m->mm.pkeys && !r && key < PKEYS; key++) {
+		if (key != own) {
+			r = remote_queue_add(q, SYS_pkey_alloc, REMOTE_ARGS(0, 0),
+					     "allocate protection key %d", (int)key);
+			continue;
+		}
+		r = remote_queue_add(q, SYS_mmap,
+				     REMOTE_ARGS(at, RESTORE_PAGE, PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS |
+						 MAP_FIXED_NOREPLACE, ~0ULL, 0),
+				     "have the kernel take protection key %d", (int)key);
+		if (!r)
+			r = unmap(q, "what can only be executed", at, at + RESTORE_PAGE);
+	}
+	return r;
+}
+
+static int free_pkeys(struct restore *rs, struct remote_queue *q)
+{
+	int r = 0;
+
+	for (uint64_t key = 1; rs->m->mm.pkeys && !r && key < PKEYS; key++)
+		if (!(rs->m->mm.pkeys >> key & 1))
+			r = remote_queue_add(q, SYS_pkey_free, REMOTE_ARGS(key),
+					     "free protection key %d", (int)key);
+	return r;
+}
+
+/* Memory that can only be executed has the kernel's own key by itself, so 0 has to be asked for. */
+static bool needs_pkey(const struct restore *rs, const struct ckpt_rec_vma *v)
+{
+	const uint64_t own = PKEY_OF(rs->m->mm.def_flags), key = PKEY_OF(v->flags);
+
+	if (!rs->m->mm.pkeys || v->flags & (CKPT_VMA_VDSO | CKPT_VMA_SPECIAL))
+		return false;
+	return key ? key != own : prot_of(v) == PROT_EXEC;
+}
+
+/* ------------------------------------------------------------ what is asked of all memory */
+
+static int disable_huge(struct restore *rs, struct remote_queue *q)
+{
+	const uint64_t f = rs->m->proc.flags;
+
+	if (!(f & (CKPT_PROC_THP_DISABLE | CKPT_PROC_THP_ADVISED)))
+		return 0;
+	return remote_queue_add(q, SYS_prctl,
+				REMOTE_ARGS(PR_SET_THP_DISABLE, 1,
+					    f & CKPT_PROC_THP_ADVISED ? THP_EXCEPT_ADVISED : 0, 0, 0),
+				"disable huge pages");
+}
+
+/* It marks all there is as mergeable, also what the program has taken out again. */
+static int merge_all(struct restore *rs, struct remote_queue *q)
+{
+	int r;
+
+	if (!(rs->m->proc.flags & CKPT_PROC_KSM_ALL))
+		return 0;
+	r = remote_queue_add(q, SYS_prctl, REMOTE_ARGS(PR_SET_MEMORY_MERGE, 1, 0, 0, 0),
+			     "have all memory merged");
+	for (size_t i = 0; !r && i < rs->m->nr_vmas; i++) {
+		const struct ckpt_model_vma *v = &rs->m->vmas[i];
+
+		if (v->rec.flags & (CKPT_VMA_MERGEABLE | CKPT_VMA_VDSO | CKPT_VMA_SPECIAL))
+			continue;
+		r = add_vma(q, v, "madvise", SYS_madvise,
+			    REMOTE_ARGS(v->rec.start, v->rec.end - v->rec.start, MADV_UNMERGEABLE));
+	}
+	return r;
+}
+
+/* After the last mprotect(2), which it would refuse. */
+static int forbid_new_code(struct restore *rs, struct remote_queue *q)
+{
+	const uint64_t f = rs->m->proc.flags;
+
+	if (!(f & CKPT_PROC_MDWE))
+		return 0;
+	return remote_queue_add(q, SYS_prctl,
+				REMOTE_ARGS(PR_SET_MDWE, MDWE_REFUSE_EXEC_GAIN |
+					    (f & CKPT_PROC_MDWE_NO_INHERIT ? MDWE_NO_INHERIT : 0), 0, 0, 0),
+				"forbid new executable memory");
+}
+
 static int map_all(struct restore *rs, struct remote_queue *q)
 {
 	/* Before the contents: it decides in which pages they are put. */
@@ -496,15 +607,16 @@ static int map_all(struct restore *rs, struct remote_queue *q)
 		{ CKPT_VMA_HUGEPAGE, MADV_HUGEPAGE },
 		{ CKPT_VMA_NOHUGEPAGE, MADV_NOHUGEPAGE },
 	};
-	int r = 0;
+	int r = disable_huge(rs, q);
 
-	if (rs->m->proc.flags & CKPT_PROC_THP_DISABLE)
-		r = remote_queue_add(q, SYS_prctl, REMOTE_ARGS(PR_SET_THP_DISABLE, 1),
-				     "disable huge pages");
+	if (!r)
+		r = take_pkeys(rs, q);
 	for (size_t i = 0; !r && i < rs->m->nr_vmas; i++)
 		r = map_vma(rs, q, i);
 	if (!r)
 		r = advise(rs, q, early, sizeof(early) / sizeof(*early));
+	if (!r)
+		r = restore_policy_map(rs, q);
 	return r ? r : remote_queue_run(q);
 }
 
@@ -534,6 +646,10 @@ static int protect_and_lock(struct restore *rs, struct remote_queue *q)
 		if (restore_protect_late(&v->rec))
 			r = add_vma(q, v, "protect", SYS_mprotect,
 				    REMOTE_ARGS(v->rec.start, len, (uint64_t)prot_of(&v->rec)));
+		if (!r && needs_pkey(rs, &v->rec))
+			r = add_vma(q, v, "protect", SYS_pkey_mprotect,
+				    REMOTE_ARGS(v->rec.start, len, (uint64_t)prot_of(&v->rec),
+						PKEY_OF(v->rec.flags)));
 		if (!r && (v->rec.flags & CKPT_VMA_LOCKED))
 			r = add_vma(q, v, "lock", SYS_mlock2,
 				    REMOTE_ARGS(v->rec.start, len,
@@ -604,8 +720,10 @@ static int finish(struct restore *rs, struct remote_queue *q)
 		{ CKPT_VMA_WIPEONFORK, MADV_WIPEONFORK },
 		{ CKPT_VMA_MERGEABLE, MADV_MERGEABLE },
 	};
-	int r = advise(rs, q, late, sizeof(late) / sizeof(*late));
+	int r = merge_all(rs, q);
 
+	if (!r)
+		r = advise(rs, q, late, sizeof(late) / sizeof(*late));
 	for (size_t i = 0; !r && i < rs->nr_specials; i++) {
 		uint64_t at = rs->specials[i].start;
 
@@ -617,6 +735,10 @@ static int finish(struct restore *rs, struct remote_queue *q)
 		r = set_mm_numbers(rs, q);
 	if (!r)
 		r = protect_and_lock(rs, q);
+	if (!r)
+		r = free_pkeys(rs, q);
+	if (!r)
+		r = forbid_new_code(rs, q);
 	if (!r)
 		r = register_membarriers(rs, q);
 	if (!r)

@@ -12,6 +12,7 @@
  *	restore-files.c		all files: numbers, mappings, directories, locks
  *	restore-stub.c		the child: right number, right files, nothing else
  *	restore-mm.c		its address space, empty and rebuilt
+ *	restore-policy.c	NUMA policies
  *	restore-fill.c		page contents
  *	restore-thread.c	threads and what belongs to each
  *	restore-creds.c		credentials
@@ -179,6 +180,11 @@ int restore_reopen(int fd, int flags);
  */
 int restore_open_fixed(struct restore *rs, int root, const char *thing, const char *path,
 		       const struct ckpt_file_id *id, int flags, struct opened *ret);
+
+/* restore-policy.c: queue what sets the policies of all mappings, of a thread. */
+struct remote_queue;
+int restore_policy_map(struct restore *rs, struct remote_queue *q);
+int restore_policy_thread(struct restore *rs, struct remote_queue *q, int tid);
 
 /* restore-copy.c */
 bool restore_has_copy(const struct restore *rs, const char *path);

@@ -244,6 +244,8 @@ static int queue_thread(struct restore *rs, struct restore_thread *th, struct re
 	if (!e && rec->timerslack_ns)
 		e = queue_prctl(q, "timer slack", PR_SET_TIMERSLACK, rec->timerslack_ns);
 	if (!e)
+		e = restore_policy_thread(rs, q, rec->tid);
+	if (!e)
 		e = queue_rseq(rs, th, q);
 	return e ? e : remote_queue_run(q);
 }

@@ -40,7 +40,7 @@ struct parse {
 	const char *name;	/* its type */
 	uint32_t seen;		/* bit per singleton type met */
 	uint32_t seen_path;
-	size_t cap_vmas, cap_fds, cap_locks, cap_sigpending, cap_timers, cap_threads;
+	size_t cap_vmas, cap_fds, cap_locks, cap_sigpending, cap_timers, cap_threads, cap_policies;
 	bool end;
 };
 
@@ -434,6 +434,29 @@ static int parse_cpus(struct parse *ps, struct body *b)
 	return take_copy(ps, b, (size_t)c.nr_words * sizeof(uint64_t), &t->cpus);
 }
 
+static int parse_policy(struct parse *ps, struct body *b)
+{
+	struct ckpt_model *m = ps->m;
+	struct ckpt_model_policy *p;
+	const struct ckpt_model_vma *v;
+	int r = grow(ps, &m->policies, m->nr_policies, &ps->cap_policies, sizeof(*p));
+
+	if (r)
+		return r;
+	p = &m->policies[m->nr_policies];
+	p->nodes = NULL;
+	r = take(ps, b, &p->rec, sizeof(p->rec));
+	if (r)
+		return r;
+	v = ckpt_model_vma(m, p->rec.start);
+	if (p->rec.tid ? !owner(ps, p->rec.tid) : !v || v->rec.start != p->rec.start)
+		return bad(ps, "of a thread or mapping not in the stream so far");
+	r = take_copy(ps, b, (size_t)p->rec.nr_words * sizeof(uint64_t), &p->nodes);
+	if (!r)
+		m->nr_policies++;
+	return r;
+}
+
 static int parse_end(struct parse *ps, struct body *b)
 {
 	struct ckpt_rec_end end;
@@ -471,6 +494,7 @@ static const struct {
 	[CKPT_REC_REGSET] = { "regset", parse_regset, 0 },
 	[CKPT_REC_CPUS] = { "cpus", parse_cpus, 0 },
 	[CKPT_REC_END] = { "end", parse_end, ONCE },
+	[CKPT_REC_MEMPOLICY] = { "memory policy", parse_policy, 0 },
 };
 
 #define NTYPES	(sizeof(types) / sizeof(types[0]))
@@ -648,6 +672,9 @@ void ckpt_model_free(struct ckpt_model *m)
 		free(m->threads[i].xstate);
 		free(m->threads[i].cpus);
 	}
+	for (size_t i = 0; i < m->nr_policies; i++)
+		free(m->policies[i].nodes);
+	free(m->policies);
 	free(m->auxv);
 	free(m->vmas);
 	free(m->fds);

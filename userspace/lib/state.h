@@ -65,6 +65,11 @@ struct ckpt_model_thread {
 	bool has_creds;			/* for the parser */
 };
 
+struct ckpt_model_policy {
+	struct ckpt_rec_mempolicy rec;
+	uint64_t *nodes;		/* rec.nr_words of them */
+};
+
 /**
  * struct ckpt_model - one process
  *
@@ -81,6 +86,7 @@ struct ckpt_model_thread {
  *    area and the XSAVE header
  *  - a pending signal's tid is 0 or that of a thread, signo is 1..64
  *  - a lock's fd is one of fds
+ *  - a policy is that of a thread or that of the mapping that begins at its start
  */
 struct ckpt_model {
 	const struct ckpt_set *set;	/* those it was captured with; NULL: it was alone */
@@ -105,6 +111,8 @@ struct ckpt_model {
 	size_t nr_timers;
 	struct ckpt_model_thread *threads;
 	size_t nr_threads;
+	struct ckpt_model_policy *policies;
+	size_t nr_policies;
 };
 
 /* The processes of one snapshot; whoever put them together owns it. */
