@@ -196,6 +196,15 @@ static noinline void cover_pte(struct arm *a, struct folio *folio, pte_t *pte, p
 	}
 }
 
+/* Nothing is to be brought in; what looks for that passes it over, so that arming finds it. */
+static int guarded(struct arm *a, unsigned long addr)
+{
+	if (!a->pages)
+		return STEP_DONE;
+	a->why->addr = addr;
+	return ckpt_because(a->why, CKPT_REASON_GUARD, 0, -EOPNOTSUPP);
+}
+
 /* The innermost loop of the pause: an instruction more is a millisecond for some GiB. */
 static __always_inline int arm_pte(struct arm *a, struct ckpt_leaf *leaf, pte_t *pte,
 				   unsigned long addr)
@@ -207,7 +216,7 @@ static __always_inline int arm_pte(struct arm *a, struct ckpt_leaf *leaf, pte_t 
 	if (pte_none(val))
 		return STEP_DONE;
 	if (!pte_present(val))
-		return not_present(a, addr);
+		return ckpt_pte_is_guard(val) ? guarded(a, addr) : not_present(a, addr);
 	if (!a->pages)
 		return STEP_DONE;
 	if (pte_special(val)) {

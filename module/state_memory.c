@@ -142,6 +142,9 @@ static void describe(struct mapping *m, struct vm_area_struct *vma)
 		rec->page_size = huge_page_size(hstate_vma(vma));
 	if (vma_is_dax(vma))
 		rec->flags |= CKPT_VMA_DAX;
+	/* In private memory each is found when it is armed (arm.c): there the flag may be a leftover. */
+	if ((vma->vm_flags & ckpt_vm_guard_flag()) && ckpt_area_kind(vma) != CKPT_AREA_PRIVATE)
+		rec->flags |= CKPT_VMA_GUARDS;
 #ifdef CONFIG_NUMA
 	if (vma->vm_policy)
 		rec->flags |= CKPT_VMA_POLICY;

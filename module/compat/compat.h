@@ -33,6 +33,11 @@
 #define CKPT_KERNEL_BEFORE(major, minor) \
 	(LINUX_VERSION_CODE < KERNEL_VERSION(major, minor, 0))
 
+/* 6.19: entries of page tables that are no pages got a header and names of their own. */
+#if !CKPT_KERNEL_BEFORE(6, 19)
+#include <linux/swap.h>
+#include <linux/leafops.h>
+#endif
 /* 6.3: file locks got a header of their own. */
 #if !CKPT_KERNEL_BEFORE(6, 3)
 #include <linux/filelock.h>
@@ -405,6 +410,19 @@ static inline u64 ckpt_mm_odd_flags(struct mm_struct *mm)
 	return flags;
 }
 
+/*
+ * 6.13: guard regions, an entry of the page table for each page. Before 6.19 one is not told from a page
+ * that cannot be read: that is refused as well, if in other words.
+ */
+static inline bool ckpt_pte_is_guard(pte_t pte)
+{
+#if !CKPT_KERNEL_BEFORE(6, 19)
+	return softleaf_is_guard_marker(softleaf_from_pte(pte));
+#else
+	return false;
+#endif
+}
+
 /* What /proc/PID/coredump_filter shows; the flag words moved in 6.18. */
 static inline u16 ckpt_dump_filter(const struct mm_struct *mm)
 {
@@ -452,6 +470,16 @@ static inline int ckpt_dumpable(struct task_struct *task)
 	dumpable = READ_ONCE(rcu_dereference(task->exec_state)->dumpable);
 	rcu_read_unlock();
 	return dumpable;
+#endif
+}
+
+/* 6.19: the mapping has guard regions, or had them. */
+static inline vm_flags_t ckpt_vm_guard_flag(void)
+{
+#ifdef VM_MAYBE_GUARD
+	return VM_MAYBE_GUARD;
+#else
+	return 0;
 #endif
 }
 

@@ -30,6 +30,8 @@ OTHERS = {
     "map-memfd": r"mapping 0x[0-9a-f]+ \(.*memfd:mapped.*\): .*memfd",
     "map-sysv": r"mapping 0x[0-9a-f]+ .*: .*System V",
     "map-device": r"mapping 0x[0-9a-f]+ .*: .*device",
+    "map-guard": r"process \d+: .*page at 0x[0-9a-f]+ .*MADV_GUARD_INSTALL",
+    "map-guard-shared": r"mapping 0x[0-9a-f]+.*: .*MADV_GUARD_INSTALL",
     "child": r"process \d+.*: .*child",
     "zombie-child": r"process \d+.*: .*child",
     "seccomp": r"thread \d+ .*: .*seccomp",

@@ -109,6 +109,7 @@ enum ckpt_reason {
 	CKPT_REASON_UNSTEADY	= 15,	/* EAGAIN: threads or pages would not hold still */
 	CKPT_REASON_SHMEM_LIMIT	= 16,	/* EFBIG: more shared memory than max_copy_bytes */
 	CKPT_REASON_LEASE	= 17,	/* EBUSY: a write lease on a file mapped shared (out_addr) */
+	CKPT_REASON_GUARD	= 18,	/* EOPNOTSUPP: a guard region (MADV_GUARD_INSTALL) at out_addr */
 };
 
 /* ------------------------------------------------------------------ */
@@ -849,6 +850,7 @@ struct ckpt_rec_path {
 #define CKPT_VMA_SYSVSHM	(1ULL << 45)	/* System V shared memory */
 #define CKPT_VMA_DAX		(1ULL << 46)
 #define CKPT_VMA_SEALED		(1ULL << 47)	/* mseal */
+#define CKPT_VMA_GUARDS		(1ULL << 48)	/* shared or of a file: may have guard regions */
 #define CKPT_VMA_UNKNOWN	(1ULL << 63)	/* see unknown_flags */
 
 /**

@@ -135,6 +135,11 @@ static int fail(const struct cause *c, int code, struct ckpt_err *err)
 			     (unsigned long long)c->addr);
 		ckpt_err_hint(err, "memory or swap is damaged, see the kernel log");
 		return code;
+	case CKPT_REASON_GUARD:
+		ckpt_err_set(err, code, "process %d: the page at %#llx is in a guard region (MADV_GUARD_INSTALL)",
+			     c->pid, (unsigned long long)c->addr);
+		ckpt_err_hint(err, "that is not supported yet; have it use mprotect(PROT_NONE) instead");
+		return code;
 	}
 	if (c->reason >= sizeof(reason_words) / sizeof(*reason_words) ||
 	    !reason_words[c->reason].what)

@@ -21,6 +21,8 @@ static const struct judge_flag vma_flags[] = {
 	{ CKPT_VMA_SYSVSHM, "is System V shared memory", "detach it before the snapshot" },
 	{ CKPT_VMA_DAX, "maps persistent memory (DAX)", NULL },
 	{ CKPT_VMA_SEALED, "is sealed (mseal)", NULL },
+	{ CKPT_VMA_GUARDS, "has guard regions (MADV_GUARD_INSTALL), or had them",
+	  "have it use mprotect(PROT_NONE) instead" },
 	{ CKPT_VMA_UNKNOWN, "has attributes this version does not know", "use newer tools" },
 	{ }
 };
