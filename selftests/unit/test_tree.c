@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The list of the processes of a tree: what is written is read again, and nothing else is believed. */
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,7 +87,41 @@ static void nothing_else_is_believed(void)
 		}
 }
 
+static unsigned int fail_at, allocated;
+
+static void *failing_malloc(size_t size)
+{
+	return ++allocated == fail_at ? NULL : malloc(size);
+}
+
+/* One allocation fails, whichever: no text, or the text, and not one that lacks a word. */
+static void no_text_is_in_pieces_for_want_of_memory(void)
+{
+	char *whole, *text;
+	unsigned int failed = 0;
+
+	for (pid_t pid = 10; pid < 60; pid++)
+		add(pid, pid - 1, pid == 59);
+	REQUIRE_EQ(tree_format(&tree, &whole), 0);
+	json_set_alloc_funcs(failing_malloc, free);
+	for (fail_at = 1; ; fail_at++) {
+		allocated = 0;
+		if (tree_format(&tree, &text)) {
+			failed++;
+			continue;
+		}
+		REQUIRE(!strcmp(text, whole));
+		free(text);
+		if (allocated < fail_at)
+			break;
+	}
+	REQUIRE(failed > 100);
+	free(whole);
+	tree_free(&tree);
+}
+
 static const struct tap_test tests[] = {
+	{ "no_text_is_in_pieces_for_want_of_memory", no_text_is_in_pieces_for_want_of_memory },
 	{ "what_is_written_is_read_again", what_is_written_is_read_again },
 	{ "nothing_else_is_believed", nothing_else_is_believed },
 };

@@ -227,7 +227,7 @@ int ckpt_store_show(struct ckpt_store *store, const char *ref, struct ckpt_err *
 	close(fd);
 	if (ret)
 		return ret;
-	text = json_dumps(report, JSON_INDENT(2));
+	text = meta_text(report, JSON_INDENT(2));
 	json_decref(report);
 	if (!text)
 		return ckpt_err_sys(err, ENOMEM, "%s", ref);

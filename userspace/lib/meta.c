@@ -149,6 +149,19 @@ static json_t *file_to_json(const struct meta_file *f)
 	return NULL;
 }
 
+/* jansson does not see that it has no memory for a key: the text is without it then (2.14, do_dump()). */
+char *meta_text(const json_t *json, size_t flags)
+{
+	char *text = json_dumps(json, flags), *again = text ? json_dumps(json, flags) : NULL;
+
+	if (!again || strcmp(text, again)) {
+		free(text);
+		text = NULL;
+	}
+	free(again);
+	return text;
+}
+
 int meta_files_format(const struct meta_files *m, char **ret_text)
 {
 	json_t *list = json_array(), *pipes = json_array(), *top = NULL;
@@ -164,7 +177,7 @@ int meta_files_format(const struct meta_files *m, char **ret_text)
 			goto out;
 	top = json_pack("{s:i,s:O,s:O}", "version", 1, "files", list, "pipes", pipes);
 	if (top)
-		text = json_dumps(top, JSON_COMPACT);
+		text = meta_text(top, JSON_COMPACT);
 out:
 	json_decref(list);
 	json_decref(pipes);
@@ -403,7 +416,7 @@ int meta_files_place(const void *text, size_t len, meta_place_fn place, void *ar
 		ret = ckpt_err_set(err, EBADMSG, "list of files in the image: a file is in it twice");
 	for (size_t i = 0; !ret && i < m.nr; i++)
 		ret = place_one(json_array_get(list, i), &m.files[i], place, arg, err);
-	*ret_text = ret ? NULL : json_dumps(top, JSON_COMPACT);
+	*ret_text = ret ? NULL : meta_text(top, JSON_COMPACT);
 	if (!ret && !*ret_text)
 		ret = ckpt_err_sys(err, ENOMEM, "list of files");
 	json_decref(top);

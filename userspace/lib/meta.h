@@ -141,6 +141,9 @@ int meta_files_place(const void *text, size_t len, meta_place_fn place, void *ar
 
 struct json_t;
 
+/* JSON as text of jansson's @flags, to be freed; NULL: there is no memory. */
+char *meta_text(const struct json_t *json, size_t flags);
+
 /* Parse JSON of an image; @what names it.  0, -EBADMSG (not what it should be), -ENOMEM. */
 int meta_json(const void *text, size_t len, const char *what, struct ckpt_err *err,
 	      struct json_t **ret_json);

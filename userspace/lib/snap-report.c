@@ -83,7 +83,7 @@ int snap_report_write(const struct snap_opts *opts, const struct ckpt_model *mod
 			"left_out", "bytes", I(r->omit.bytes), "mappings", I(r->omit.mappings),
 			"saved_bytes", I(r->omit.saved_bytes), "hooks", hooks_to_json(&r->hooks),
 			"machine", machine_to_json(&machine), "tools", CKPT_VERSION);
-	text = top ? json_dumps(top, JSON_COMPACT) : NULL;
+	text = top ? meta_text(top, JSON_COMPACT) : NULL;
 	json_decref(top);
 	if (!text)
 		return ckpt_err_sys(err, ENOMEM, "figures of the snapshot");

@@ -18,6 +18,7 @@
 
 #include <jansson.h>
 
+#include "meta.h"
 #include "report.h"
 #include "store-priv.h"
 #include "util.h"
@@ -85,7 +86,7 @@ void store_audit(const struct store *store, const struct store_event *event)
 	if (fd < 0)
 		return;
 	o = to_json(event);
-	text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	text = o ? meta_text(o, JSON_COMPACT) : NULL;
 	json_decref(o);
 	if (text) {
 		size_t len = strlen(text);

@@ -72,16 +72,20 @@ void tree_free(struct tree *t)
 
 static json_t *process_to_json(const struct tree_process *p)
 {
-	char comm[3 * sizeof(p->comm)];
+	char comm[sizeof(p->comm) + 1];
 	size_t n = 0;
+	json_t *o;
 
 	/* A name may hold any byte; it is for people alone. */
 	for (size_t i = 0; i < sizeof(p->comm) && p->comm[i]; i++)
 		comm[n++] = (unsigned char)p->comm[i] < 0x80 ? p->comm[i] : '?';
 	comm[n] = '\0';
-	return json_pack("{s:i, s:i, s:i, s:i, s:s, s:o*}", "pid", p->pid, "ppid", p->ppid, "pgid",
-			 p->pgid, "sid", p->sid, "comm", comm, "ended",
-			 p->ended ? json_integer(p->status) : NULL);
+	o = json_pack("{s:i, s:i, s:i, s:i, s:s}", "pid", p->pid, "ppid", p->ppid, "pgid", p->pgid, "sid",
+		      p->sid, "comm", comm);
+	if (!p->ended || !json_object_set_new(o, "ended", json_integer(p->status)))
+		return o;
+	json_decref(o);
+	return NULL;
 }
 
 static json_t *file_to_json(const struct tree_file *f)
@@ -100,7 +104,7 @@ int tree_format(const struct tree *t, char **ret_text)
 	for (size_t i = 0; i < t->nr_files; i++)
 		bad |= json_array_append_new(files, file_to_json(&t->files[i])) != 0;
 	top = json_pack("{s:o, s:o}", "processes", processes, "files", files);
-	*ret_text = bad || !top ? NULL : json_dumps(top, JSON_COMPACT);
+	*ret_text = bad || !top ? NULL : meta_text(top, JSON_COMPACT);
 	json_decref(top);
 	return *ret_text ? 0 : -ENOMEM;
 }
