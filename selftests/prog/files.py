@@ -194,6 +194,44 @@ def beside(t):
         w.end()
 
 
+# A database in the middle of a transaction: what it needs for going back it has written so far, and is at
+# its end. Told to, it ends the transaction as databases do.
+JOURNAL = """
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGTERM])
+data = os.open("data", os.O_RDWR | os.O_CREAT)
+os.pwrite(data, b"old" * 3000, 0)
+journal = os.open("data-journal", os.O_RDWR | os.O_CREAT)
+os.write(journal, b"goes back to this")
+os.write(1, b"ready\\n")
+if signal.sigwait([signal.SIGUSR1, signal.SIGTERM]) == signal.SIGUSR1:
+    os.pwrite(data, b"new" * 3000, 0)
+    os.close(journal)
+    os.unlink("data-journal")
+    os.write(1, b"ended\\n")
+    signal.pause()
+assert os.pread(data, 9000, 0) == b"old" * 3000
+assert os.pread(journal, 100, 0) == b"goes back to this" and os.lseek(journal, 0, 1) == 17
+assert os.fstat(journal).st_ino == os.stat("data-journal").st_ino
+"""
+
+
+def journal(t):
+    with t.fact("a_journal_that_was_open_and_is_gone_is_put_back"):
+        where, store = ct.workdir("journal"), ct.workdir("store")
+        p = ct.Program([ct.PYTHON, "-c", JOURNAL], where)
+        p.wait_output(b"ready\n")
+        s = ct.snap(p.pid, store)
+        os.kill(p.pid, signal.SIGUSR1)
+        p.wait_output(b"ended\n")
+        p.kill9()
+        pid = ct.restore_detached(s.ref, store)
+        os.kill(pid, signal.SIGTERM)
+        status = ct.reap(pid)
+        if status:
+            raise ct.Failed("status %s: %s" % (status, p.errors()))
+
+
 def refused(w, store, needle, *args):
     got = ct.ckptctl("snap", "-o", store, *args, w.pid)
     if got.status != ct.EXIT_UNSUPPORTED or needle not in got.err or w.path not in got.err:
@@ -340,6 +378,7 @@ def main(t):
     generations(t)
     left_alone(t)
     beside(t)
+    journal(t)
     led_elsewhere(t)
     choices(t)
     when_synced(t)

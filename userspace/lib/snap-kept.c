@@ -400,17 +400,31 @@ static int keep_all_open(struct keeper *k)
 
 /* ---------------------------------------------------------------------- what stands beside it */
 
-static bool is_open(const struct ckpt_model *model, const char *path)
+static const struct ckpt_model_fd *find_open(const struct ckpt_model *model, const char *path)
 {
 	for (size_t i = 0; i < model->nr_fds; i++)
 		if (model->fds[i].rec.kind == CKPT_FDK_REG && !model->fds[i].rec.path_flags &&
 		    model->fds[i].path && !strcmp(model->fds[i].path, path))
-			return true;
+			return &model->fds[i];
+	return NULL;
+}
+
+static bool is_mapped(const struct ckpt_model *model, const char *path)
+{
 	for (size_t i = 0; i < model->nr_vmas; i++)
 		if (judge_writes_file(&model->vmas[i].rec) && model->vmas[i].path &&
 		    !strcmp(model->vmas[i].path, path))
 			return true;
 	return false;
+}
+
+/* One that only grows could be cut back, if it were there: but a journal goes when it has done its work. */
+static int keep_grown(struct keeper *k, const struct ckpt_model_fd *f)
+{
+	char link[40];
+
+	snprintf(link, sizeof(link), "/proc/%d/fd/%d", k->model->proc.pid, f->rec.fd);
+	return keep_open(k, "fd", f->rec.fd, f->path, &f->rec.id, link);
 }
 
 /* Looked at before it is opened, and by no link on the way: others may write to that directory. */
@@ -428,11 +442,14 @@ static int keep_beside(struct keeper *k, const char *path, uint32_t uid)
 {
 	struct source src = { .thing = "file", .number = -1, .path = path };
 	const struct meta_file absent = { .change = META_ABSENT };
+	const struct ckpt_model_fd *open_one = find_open(k->model, path);
 	int seen, ret = 0;
 	char link[40];
 
-	if (is_open(k->model, path))
-		return 0;	/* has been looked at, or grows */
+	if (open_one)
+		return keep_grown(k, open_one);
+	if (is_mapped(k->model, path))
+		return 0;	/* has been looked at */
 	seen = look_beside(path);
 	if (seen < 0 && (errno == ENAMETOOLONG || errno == ELOOP))
 		return 0;
