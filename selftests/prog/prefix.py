@@ -28,8 +28,8 @@ def check(*args):
     return p.returncode, p.stdout.decode(), p.stderr.decode()
 
 
-def start(pages, *more):
-    p = ct.Program([ct.prog("prefix"), str(MIB), pages, *more], ct.workdir("prefix"))
+def start(pages):
+    p = ct.Program([ct.prog("prefix"), str(MIB), pages], ct.workdir("prefix"))
     p.wait_output(b"ready\n")
     return p
 
@@ -85,14 +85,17 @@ def images(t, pages):
 
 def restored(t, pages):
     with t.fact("the_sequence_goes_on_after_a_restore_in_%s_pages" % pages):
-        p = start(pages, str(int(ct.full(12, 6) * ct.SLOW)))
+        p = start(pages)
         store = ct.workdir("store")
         s = ct.snap(p.pid, store)
         ct.spin_until(time.monotonic_ns() + random.randrange(100000000))
         p.kill9()
-        ct.restore(s.ref, store)
-        if not p.output().endswith(b"both halves are whole\n"):
-            raise ct.Failed("the program says %r" % p.output())
+        pid = ct.restore_detached(s.ref, store)
+        ct.wait_for(lambda: ct.cpu_clock(pid) > ct.full(2, 0.5) * 1e9, "it to write on")
+        os.kill(pid, signal.SIGTERM)
+        status = ct.reap(pid)
+        if status or not p.output().endswith(b"both halves are whole\n"):
+            raise ct.Failed("status %s, the program says %r" % (status, p.output()))
 
 
 def main(t):

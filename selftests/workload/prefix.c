@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * prefix MIB 4k|thp [LAPS] - write what prefix.h describes
+ * prefix MIB 4k|thp - write what prefix.h describes
  *
- * After the first lap, when all pages exist, it says "ready"; after LAPS laps, or without LAPS at the
- * end of the lap in which SIGTERM comes, it checks its own memory and prints the answer.
+ * After the first lap, when all pages exist, it says "ready"; at the end of the lap in which SIGTERM
+ * comes it checks its own memory and prints the answer.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -13,7 +13,6 @@
 #include "work.h"
 
 static struct prefix_head *head = (void *)PREFIX_HEAD;
-static long laps;
 
 static void on_term(int sig)
 {
@@ -28,7 +27,7 @@ static void *writer(void *arg)
 	atomic_ulong *mine = &head->published[t].v, *other = &head->published[!t].v;
 
 	for (uint64_t lap = 0;; lap++) {
-		if (laps ? lap == (uint64_t)laps : lap && atomic_load(&head->stop))
+		if (lap && atomic_load(&head->stop))
 			return NULL;
 		for (uint64_t v = lap * slots + 1; v <= (lap + 1) * slots; v++) {
 			struct prefix_slot *s = &half[prefix_slot_of(size, v)];
@@ -62,8 +61,6 @@ static void check(void)
 		if (published[t] != n[t] || n[t] % prefix_slots(head->size))
 			die("half %d ends at %llu, published %llu", t, (unsigned long long)n[t],
 			    (unsigned long long)published[t]);
-		if (laps)
-			say("half %d: %llu writes", t, (unsigned long long)n[t]);
 	}
 	if (!prefix_check_pair(n, seen, published))
 		die("the halves are torn");
@@ -76,7 +73,6 @@ int main(int argc, char **argv)
 	pthread_t threads[2];
 	uint64_t size = (uint64_t)mib << 20;
 
-	laps = arg_number(argc, argv, 3, 0);
 	if (!mib || size & (size - 1))
 		die("the size has to be a power of two");
 	map(PREFIX_HEAD, 4096);
