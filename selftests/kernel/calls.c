@@ -630,35 +630,6 @@ static void blocked_among_restless(struct target *me, void *arg)
 	blocked(me, arg);
 }
 
-/* Asleep in user space's own call, and not on the way there. */
-static bool is_in_call(pid_t pid)
-{
-	char path[64], text[256];
-
-	snprintf(path, sizeof(path), "/proc/%d/wchan", pid);
-	if (task_state(pid, pid) != 'S' || get_file_text(path, text, sizeof(text)) <= 0)
-		return false;
-	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
-	return get_file_text(path, text, sizeof(text)) > 0 && strncmp(text, "running", 7);
-}
-
-/* Preparations sleep too, shortly: it must stay the same sleep for a while. */
-static bool is_settled(pid_t pid)
-{
-	char path[64], a[1024], b[1024];
-	int i;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	for (i = 0; i < 3; i++) {
-		if (!is_in_call(pid) || get_file_text(path, a, sizeof(a)) <= 0)
-			return false;
-		usleep(3000);
-		if (!is_in_call(pid) || get_file_text(path, b, sizeof(b)) <= 0 || strcmp(a, b))
-			return false;
-	}
-	return true;
-}
-
 FIXTURE_SETUP(call)
 {
 	self->call = shared_memory(sizeof(*self->call));

@@ -592,12 +592,15 @@ static int is_steady(int session)
 TEST(a_sleeper_that_came_out_of_its_call_is_told)
 {
 	struct target target;
+	struct ckpt_freeze f;
 	int session, fd;
 
 	target_begin(&target, sleeping_program, NULL);
+	ASSERT_TRUE(wait_until(is_settled(target.pid)));
 	session = attach(target.pid);
 	EXPECT_EQ(-EINVAL, is_steady(session));
-	ASSERT_EQ(0, freeze(session));
+	ASSERT_EQ(0, freeze_why(session, PATIENCE_MS, &f));
+	ASSERT_EQ(1, f.out_asleep);
 	EXPECT_EQ(1, is_steady(session));
 	EXPECT_EQ(1, is_steady(session));
 

@@ -279,6 +279,35 @@ static inline ssize_t get_file_text(const char *path, char *buf, size_t room)
 	return n < 0 ? -1 : (ssize_t)len;
 }
 
+/* Asleep in user space's own call, and not on the way there. */
+static inline bool is_in_call(pid_t pid)
+{
+	char path[64], text[256];
+
+	snprintf(path, sizeof(path), "/proc/%d/wchan", pid);
+	if (task_state(pid, pid) != 'S' || get_file_text(path, text, sizeof(text)) <= 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	return get_file_text(path, text, sizeof(text)) > 0 && strncmp(text, "running", 7);
+}
+
+/* Preparations sleep too, shortly: it must stay the same sleep for a while. */
+static inline bool is_settled(pid_t pid)
+{
+	char path[64], a[1024], b[1024];
+	int i;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	for (i = 0; i < 3; i++) {
+		if (!is_in_call(pid) || get_file_text(path, a, sizeof(a)) <= 0)
+			return false;
+		usleep(3000);
+		if (!is_in_call(pid) || get_file_text(path, b, sizeof(b)) <= 0 || strcmp(a, b))
+			return false;
+	}
+	return true;
+}
+
 /* The number behind a name, in a file of lines "name number"; -1 when it is not there. */
 static inline long number_in(const char *path, const char *name)
 {
