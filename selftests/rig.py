@@ -10,6 +10,7 @@ A test is an executable that prints TAP, or nothing of the kind and tells by its
 			CKPT_SLOW times on a slow kernel; CKPT_TIMEOUT in the environment goes before it)
     stress=N		it has N parts that last CKPT_STRESS seconds each: that much longer
     module=no		the test loads and unloads the module itself
+    counts=full		it takes a minute, and is left out unless it is asked for: by CKPT_FULL=1, or its name
     vm=own		boots a VM for this test alone; mem, cpus, disk, append are tools/vm's and imply it
 """
 import json
@@ -24,7 +25,7 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 BUILD = os.path.join(TOP, "build")
 LOGS = os.path.join(BUILD, "logs")
-JOURNAL = os.path.join(LOGS, "results")
+JOURNAL = os.environ.get("CKPT_JOURNAL") or os.path.join(LOGS, "results")
 FULL = os.environ.get("CKPT_FULL") == "1"
 SLOW = float(os.environ.get("CKPT_SLOW") or 1)
 STRESS = float(os.environ.get("CKPT_STRESS") or 0)
@@ -61,6 +62,26 @@ class Test:
 	@property
 	def own_vm(self):
 		return any(k in self.options for k in ("vm", "mem", "cpus", "disk", "append"))
+
+
+def claim_of(test):
+	"""What is made by whoever takes a test, where several VMs share the work; None: they do not."""
+	where = os.environ.get("CKPT_CLAIMS")
+	return where and os.path.join(where, test.name.replace("/", "-"))
+
+
+def claim(test):
+	"""True for the first who asks."""
+	try:
+		if claim_of(test):
+			os.mkdir(claim_of(test))
+	except FileExistsError:
+		return False
+	return True
+
+
+def claimed(test):
+	return bool(claim_of(test)) and os.path.exists(claim_of(test))
 
 
 def find_tests(kinds):
