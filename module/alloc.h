@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Memory for the module's own objects: zeroed, charged to the caller's memory cgroup, may sleep.
+ * Where there is none they fail. They never call the OOM killer: it would take a program for the
+ * sake of its snapshot, and the caller's cgroup may be the program's own.
  *
  * Every allocation goes through here, so that a test can make the n-th of them fail, on any kernel:
  * debugfs ckpt/fail_nth (alloc.c). Nobody testing, the price is a look at a number.
@@ -17,6 +19,8 @@
 
 struct dentry;
 
+#define CKPT_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 extern atomic_t ckpt_fail_left;
 
 bool ckpt_fail_now(void);
@@ -29,19 +33,19 @@ static inline bool ckpt_alloc_fails(void)
 
 static inline void *ckpt_alloc(size_t size)
 {
-	return ckpt_alloc_fails() ? NULL : kzalloc(size, GFP_KERNEL_ACCOUNT);
+	return ckpt_alloc_fails() ? NULL : kzalloc(size, CKPT_GFP);
 }
 
 /* Large ones too; kvfree(). */
 static inline void *ckpt_alloc_array(size_t nr, size_t size)
 {
-	return ckpt_alloc_fails() ? NULL : kvcalloc(nr, size, GFP_KERNEL_ACCOUNT);
+	return ckpt_alloc_fails() ? NULL : kvcalloc(nr, size, CKPT_GFP);
 }
 
 /* Not zeroed unless @more says so. */
 static inline struct page *ckpt_alloc_page(gfp_t more)
 {
-	return ckpt_alloc_fails() ? NULL : alloc_page(GFP_KERNEL_ACCOUNT | more);
+	return ckpt_alloc_fails() ? NULL : alloc_page(CKPT_GFP | more);
 }
 
 static inline struct file *ckpt_anon_file(const char *name, const struct file_operations *fops,

@@ -23,6 +23,7 @@ enum ckpt_area_kind {
  * @anon: pages that are not held are zero, not a file's
  * @path: for CKPT_AREA_SHARED: the file, with a reference
  * @writable: it is mapped so that it can be written
+ * @elsewhere: its content is in the snapshot of another process (others.c)
  */
 struct ckpt_area {
 	unsigned long start;
@@ -31,6 +32,7 @@ struct ckpt_area {
 	enum ckpt_area_kind kind;
 	bool anon;
 	bool writable;
+	bool elsewhere;
 	struct path path;
 };
 

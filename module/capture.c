@@ -27,6 +27,7 @@
 #include "capture.h"
 #include "copy.h"
 #include "freeze.h"
+#include "others.h"
 #include "picture.h"
 #include "state.h"
 #include "trace.h"
@@ -101,6 +102,8 @@ static int take(struct ckpt_picture *picture, struct ckpt_frozen *frozen, struct
 		return ret;
 
 	ret = ckpt_areas_take(&picture->areas, mm);
+	if (!ret && picture->others)
+		ckpt_others_mark(picture->others, &picture->areas);
 	if (!ret)
 		ret = ckpt_written_add_areas(&picture->written, &picture->areas);
 	if (!ret)

@@ -232,7 +232,7 @@ static int because_of(const struct ckpt_area *area, struct ckpt_why *why, int re
 }
 
 /**
- * ckpt_copy_shared - copy every shared mapping
+ * ckpt_copy_shared - copy every shared mapping that no other snapshot holds
  * @pages: index
  * @areas: the mappings
  * @why: the reason, on error
@@ -251,7 +251,7 @@ int ckpt_copy_shared(struct ckpt_pages *pages, const struct ckpt_areas *areas,
 		const struct ckpt_area *area = &areas->v[i];
 		struct file *file;
 
-		if (area->kind != CKPT_AREA_SHARED)
+		if (area->kind != CKPT_AREA_SHARED || area->elsewhere)
 			continue;
 		/* A file of our own: the program's offset stays as it is. */
 		file = ckpt_open_quietly(&area->path, O_RDONLY | O_LARGEFILE | O_NOATIME);

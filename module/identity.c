@@ -133,7 +133,7 @@ static void learn(struct ckpt_identities *ids, const struct path *path)
 	path_get(&known->path);
 	ask(path, &known->id);
 	if (ckpt_alloc_fails() ||
-	    xa_is_err(xa_store(&ids->by_inode, key_of(path), known, GFP_KERNEL_ACCOUNT))) {
+	    xa_is_err(xa_store(&ids->by_inode, key_of(path), known, CKPT_GFP))) {
 		path_put(&known->path);
 		kfree(known);
 	}

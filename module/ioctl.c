@@ -42,7 +42,7 @@ static_assert(sizeof(struct ckpt_freeze) == 56);
 static_assert(sizeof(struct ckpt_thaw) == 16);
 static_assert(sizeof(struct ckpt_steady) == 16);
 static_assert(sizeof(struct ckpt_state) == 48);
-static_assert(sizeof(struct ckpt_snapshot) == 56);
+static_assert(sizeof(struct ckpt_snapshot) == 72);
 static_assert(sizeof(struct ckpt_map) == 48);
 static_assert(sizeof(struct ckpt_barrier) == 32);
 static_assert(sizeof(struct ckpt_stats) == 160);
@@ -63,6 +63,7 @@ static_assert(sizeof(struct ckpt_rec_sigpending) == 144);
 static_assert(sizeof(struct ckpt_rec_posix_timer) == 56);
 static_assert(sizeof(struct ckpt_rec_thread) == 208);
 static_assert(sizeof(struct ckpt_rec_creds) == 88);
+static_assert(sizeof(struct ckpt_rec_tcp) == 120);
 
 static const struct ckpt_ioctl *find(unsigned int cmd, const struct ckpt_ioctl *table, size_t nr)
 {

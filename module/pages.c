@@ -105,7 +105,7 @@ struct ckpt_leaf *ckpt_pages_leaf(struct ckpt_pages *pages, unsigned long addr)
 	else
 		leaf = leaf_new();
 	if (leaf && (ckpt_alloc_fails() ||
-		     xa_is_err(xa_store(&pages->leaves, index, leaf, GFP_KERNEL_ACCOUNT)))) {
+		     xa_is_err(xa_store(&pages->leaves, index, leaf, CKPT_GFP)))) {
 		leaf_free(leaf);
 		leaf = NULL;
 	}

@@ -14,6 +14,8 @@
 #include "record.h"
 
 struct ckpt_call;
+struct ckpt_others;
+struct file;
 struct ckpt_pressure;
 struct ckpt_track;
 
@@ -22,6 +24,7 @@ struct ckpt_track;
  * @refs: the file's, and the shrinker's while it cancels
  * @pages: page contents
  * @areas: mappings
+ * @others: of other processes, whose memory is not copied again; during the capture, or NULL
  * @records: state
  * @written: files for the barrier, under @barrier_lock
  * @pressure: what the shrinker knows it by; NULL before it is published
@@ -43,6 +46,7 @@ struct ckpt_picture {
 	refcount_t refs;
 	struct ckpt_pages pages;
 	struct ckpt_areas areas;
+	const struct ckpt_others *others;
 	struct ckpt_records records;
 	struct ckpt_written_list written;
 	struct ckpt_pressure *pressure;
@@ -73,5 +77,6 @@ int ckpt_picture_commit(struct ckpt_picture *picture, const u8 *id, bool pin);
 int ckpt_picture_publish(struct ckpt_picture *picture, struct mm_struct *mm);
 
 int ckpt_picture_fd(struct ckpt_picture *picture, struct ckpt_call *call);
+struct ckpt_picture *ckpt_picture_of(struct file *file);
 
 #endif /* _CKPT_PICTURE_H */

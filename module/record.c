@@ -35,7 +35,7 @@ int ckpt_records_reserve(struct ckpt_records *r, size_t bytes)
 
 	/* Doubled, but not beyond the limit: what fits is not asked about again. */
 	cap = PAGE_ALIGN(clamp(2 * r->cap, r->len + bytes, limit));
-	buf = ckpt_alloc_fails() ? NULL : kvmalloc(cap, GFP_KERNEL_ACCOUNT);
+	buf = ckpt_alloc_fails() ? NULL : kvmalloc(cap, CKPT_GFP);
 	if (!buf)
 		return r->err = -ENOMEM;
 	if (r->len)

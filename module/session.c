@@ -29,6 +29,7 @@
 #include "freeze.h"
 #include "ioctl.h"
 #include "params.h"
+#include "others.h"
 #include "picture.h"
 #include "session.h"
 #include "state.h"
@@ -208,22 +209,31 @@ static int do_snapshot(struct ckpt_call *call)
 	struct ckpt_session *session = call->priv;
 	struct ckpt_snapshot *cmd = call->arg;
 	struct ckpt_why why = CKPT_WHY_INIT;
+	struct ckpt_others others = {};
 	struct ckpt_picture *picture;
 	int ret;
 
 	cmd->out_fd = -1;
 	cmd->out_full = CKPT_FULL_UNASKED;
 	cmd->out_reserved = 0;
+	if (cmd->reserved)
+		return -EINVAL;
 	if ((cmd->flags & CKPT_SNAPSHOT_TRACK) && !session->tracks)
 		return -EINVAL;
 	picture = ckpt_picture_new(cmd->flags);
 	if (!picture)
 		return -ENOMEM;
 	memcpy(picture->parent, cmd->parent, CKPT_ID_LEN);
-	if (mutex_lock_interruptible(&session->lock)) {
+	/* Before the lock, for it is what the caller did wrong. */
+	ret = ckpt_others_get(&others, cmd->others, cmd->nr_others);
+	if (!ret && mutex_lock_interruptible(&session->lock))
+		ret = -EINTR;
+	if (ret) {
+		ckpt_others_put(&others);
 		ckpt_picture_put(picture);
-		return -EINTR;
+		return ret;
 	}
+	picture->others = &others;
 	ret = -EINVAL;
 	if (session->frozen) {
 		if (cmd->flags & CKPT_SNAPSHOT_TRACK)
@@ -231,6 +241,8 @@ static int do_snapshot(struct ckpt_call *call)
 		ret = ckpt_capture(picture, session->frozen, &session->ids, &why);
 	}
 	mutex_unlock(&session->lock);
+	picture->others = NULL;
+	ckpt_others_put(&others);
 	cmd->out_full = picture->full;
 
 	cmd->out_reason = why.reason;

@@ -80,7 +80,7 @@ int ckpt_pressure_attach(struct ckpt_picture *picture, struct mm_struct *mm,
 	struct mem_cgroup *old = set_active_memcg(memcg);
 	struct ckpt_pressure *pressure;
 
-	pressure = ckpt_alloc_fails() ? NULL : kmem_cache_alloc_lru(cache, &lru, GFP_KERNEL_ACCOUNT);
+	pressure = ckpt_alloc_fails() ? NULL : kmem_cache_alloc_lru(cache, &lru, CKPT_GFP);
 	set_active_memcg(old);
 	mem_cgroup_put(memcg);
 	if (!pressure)

@@ -171,6 +171,8 @@ static enum ckpt_run_kind kind_of(const struct ckpt_area *area, enum ckpt_entry 
 	default:
 		if (area->kind == CKPT_AREA_OPAQUE)
 			return CKPT_RUN_OPAQUE;
+		if (area->elsewhere)
+			return CKPT_RUN_OTHER;
 		return area->anon ? CKPT_RUN_ZERO : CKPT_RUN_FILE;
 	}
 }
@@ -337,6 +339,12 @@ static const struct file_operations snapshot_fops = {
 	.compat_ioctl	= compat_ptr_ioctl,
 	.release	= snapshot_release,
 };
+
+/* What a descriptor holds; NULL when it is no snapshot. */
+struct ckpt_picture *ckpt_picture_of(struct file *file)
+{
+	return file->f_op == &snapshot_fops ? file->private_data : NULL;
+}
 
 /**
  * ckpt_picture_fd - make the descriptor of a picture

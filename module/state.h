@@ -9,6 +9,7 @@
 #include "compat/compat.h"
 
 struct ckpt_frozen;
+struct ckpt_identities;
 struct ckpt_policy;
 struct ckpt_records;
 struct ckpt_thread;
@@ -16,6 +17,7 @@ struct ckpt_written_list;
 struct file;
 struct path;
 struct seq_file;
+struct socket;
 struct task_struct;
 struct vm_area_struct;
 
@@ -32,12 +34,21 @@ int ckpt_state_capture(struct ckpt_records *r, struct ckpt_frozen *frozen,
 		       struct ckpt_written_list *written);
 
 /* Shared by the parts. */
+void ckpt_socket_show(struct seq_file *m, struct socket *sock, const struct ckpt_identities *ids);
+bool ckpt_file_is_tty(struct file *file);
+void ckpt_tty_show(struct seq_file *m, struct file *file);
+void ckpt_owner_show(struct seq_file *m, struct file *file);
+void ckpt_pipe_show(struct seq_file *m, struct file *file);
+void ckpt_tcp_add(struct ckpt_records *r, struct socket *sock);
 #define CKPT_PATH_ROOM	PATH_MAX
 
 /* state_policy.c */
 struct ckpt_policy *ckpt_policy_of(struct vm_area_struct *vma, int *err);
 void ckpt_policy_add(struct ckpt_records *r, const struct ckpt_policy *p);
 void ckpt_state_policy(struct ckpt_records *r, struct task_struct *task);
+
+/* state_seccomp.c */
+void ckpt_state_seccomp(struct ckpt_records *r, struct task_struct *task, struct task_struct *leader);
 
 const char *ckpt_path_text(const struct path *path, char *buf, u32 *ret_flags, u32 *ret_len);
 struct timens_offsets ckpt_clock_offsets(struct task_struct *task);

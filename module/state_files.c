@@ -14,6 +14,8 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <linux/major.h>
+#include <linux/net.h>
+#include <linux/pipe_fs_i.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/seq_file.h>
@@ -203,15 +205,44 @@ static bool is_named(const char *kind, const char *name, size_t len)
 	return len == strlen(kind) && !memcmp(name, kind, len);
 }
 
-static void show_info(struct seq_file *m, struct file *file, const struct open_fds *fds,
-		      const char *name, size_t len)
+static bool is_pipe(const struct file *file)
 {
+	return S_ISFIFO(file_inode(file)->i_mode) && !(file->f_mode & FMODE_PATH);
+}
+
+/*
+ * Only kinds known to need no more than the buffer are asked: others look for a proc file behind it
+ * (pidfd).
+ */
+static bool may_ask(struct file *file, const char *name, size_t len)
+{
+	bool asked = sock_from_file(file) || ckpt_file_is_tty(file);
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(talkative); i++)
+		asked |= is_named(talkative[i], name, len);
+	return asked && file->f_op->show_fdinfo;
+}
+
+static void show_info(struct ckpt_records *r, struct seq_file *m, struct file *file,
+		      const struct open_fds *fds, const char *name, size_t len)
+{
+	struct socket *sock = sock_from_file(file);
+
 	if (is_named(TIMERFD, name, len))
 		ckpt_timerfd_show(m, file, &fds->offsets);
-	else
+	else if (may_ask(file, name, len))
 		file->f_op->show_fdinfo(m, file);
+	if (is_pipe(file))
+		ckpt_pipe_show(m, file);
 	if (is_named(EVENTFD, name, len))
 		ckpt_eventfd_show_semaphore(m, file);
+	if (ckpt_file_is_tty(file))
+		ckpt_tty_show(m, file);
+	if (sock && file->f_op->show_fdinfo)
+		ckpt_socket_show(m, sock, r->ids);
+	if (ckpt_file_has_owner(file))
+		ckpt_owner_show(m, file);
 }
 
 static int grow_info(struct info *info, size_t room)
@@ -227,26 +258,22 @@ static int grow_info(struct info *info, size_t room)
 }
 
 /*
- * What the file says of itself in /proc/PID/fdinfo. Only kinds known to need no more
- * than the buffer are asked: others look for a proc file behind it (pidfd). What is too
- * long even for the largest buffer is not cut, but says so.
+ * What the file says of itself in /proc/PID/fdinfo, and what we say of it. What is too long even for the
+ * largest buffer is not cut, but says so.
  */
-static int info_text(struct file *file, const struct open_fds *fds, const char *name, size_t len,
-		     struct info *info)
+static int info_text(struct ckpt_records *r, struct file *file, const struct open_fds *fds, const char *name,
+		     size_t len, struct info *info)
 {
-	bool asked = false;
-	int i, ret = 0;
+	int ret = 0;
 
-	for (i = 0; i < ARRAY_SIZE(talkative); i++)
-		asked |= is_named(talkative[i], name, len);
 	info->len = 0;
-	if (!asked || !file->f_op->show_fdinfo)
+	if (!may_ask(file, name, len) && !is_pipe(file) && !ckpt_file_has_owner(file))
 		return 0;
 	while (!ret) {
 		struct seq_file m = { .buf = info->buf, .size = info->room, .file = file };
 
 		mutex_init(&m.lock);
-		show_info(&m, file, fds, name, len);
+		show_info(r, &m, file, fds, name, len);
 		info->len = m.count;
 		if (!seq_has_overflowed(&m))
 			return 0;
@@ -257,6 +284,38 @@ static int info_text(struct file *file, const struct open_fds *fds, const char *
 		ret = grow_info(info, 4 * info->room);
 	}
 	return ret;
+}
+
+/* Packets keep their borders (O_DIRECT), which only who wrote them can ask for. */
+static bool holds_packets(const struct pipe_inode_info *pipe)
+{
+	unsigned int i;
+
+	for (i = pipe->tail; i != pipe->head; i++)
+		if (pipe->bufs[i & (pipe->ring_size - 1)].flags & PIPE_BUF_FLAG_PACKET)
+			return true;
+	return false;
+}
+
+/*
+ * One end of a pipe, and nobody has the other. Others who have this end too may be in the middle of a
+ * copy, for as long as their memory takes: not waited for, the pipe then counts as one that leads outside.
+ */
+static bool other_end_is_closed(struct file *file)
+{
+	struct pipe_inode_info *pipe;
+	bool closed;
+
+	/* What was opened by O_PATH does not hold the pipe. */
+	if (!S_ISFIFO(file_inode(file)->i_mode) || !(file->f_mode & (FMODE_READ | FMODE_WRITE)))
+		return false;
+	pipe = file_inode(file)->i_pipe;
+	if (!mutex_trylock(&pipe->mutex))
+		return false;
+	closed = (file->f_mode & FMODE_READ && !pipe->writers && !holds_packets(pipe)) ||
+		 (file->f_mode & FMODE_WRITE && !pipe->readers);
+	mutex_unlock(&pipe->mutex);
+	return closed;
 }
 
 static void add_open(struct ckpt_records *r, const struct open_fds *fds, const struct open_fd *open,
@@ -275,7 +334,7 @@ static void add_open(struct ckpt_records *r, const struct open_fds *fds, const s
 	const char *text = ckpt_path_text(path, buf, &rec.path_flags, &rec.path_len);
 
 	ckpt_identity(r->ids, path, &rec.id);
-	r->err = r->err ?: info_text(file, fds, text, rec.path_len, info);
+	r->err = r->err ?: info_text(r, file, fds, text, rec.path_len, info);
 	rec.info_len = info->len;
 	if (open->cloexec)
 		rec.flags |= CKPT_FD_CLOEXEC;
@@ -283,68 +342,81 @@ static void add_open(struct ckpt_records *r, const struct open_fds *fds, const s
 		rec.flags |= CKPT_FD_ASYNC_OWNER;
 	if (ckpt_has_lease(file_inode(file), file))
 		rec.flags |= CKPT_FD_LEASE;
+	if (other_end_is_closed(file))
+		rec.flags |= CKPT_FD_OTHER_END_CLOSED;
 
 	ckpt_record_begin(r, CKPT_REC_FD);
 	ckpt_record_put(r, &rec, sizeof(rec));
 	ckpt_record_put(r, text, rec.path_len);
 	ckpt_record_put(r, info->buf, rec.info_len);
 	ckpt_record_end(r);
+	if (open->first_of_inode && sock_from_file(file))
+		ckpt_tcp_add(r, sock_from_file(file));
 }
 
-/* Is this lock the open file's (OFD), or the process's (POSIX)? Not one a parent took through it. */
-static bool is_ours(const struct ckpt_lock_core *lock, struct file *file,
-		    struct files_struct *files)
+/* The locks of an open file and of the process on its inode; only counted where there is no room. */
+struct found_locks {
+	const struct open_fd *open;
+	struct files_struct *files;
+	struct ckpt_rec_lock *v;
+	unsigned int nr;
+	unsigned int cap;
+};
+
+/* Is this lock the open file's, or (POSIX) the process's? Not one a parent took through it. */
+static bool is_ours(const struct found_locks *found, enum ckpt_lock_kind list,
+		    const struct ckpt_lock_core *lock)
 {
-	return ckpt_lock_owner(lock) == (fl_owner_t)file ||
-	       ckpt_lock_owner(lock) == (fl_owner_t)files;
+	if (list != CKPT_LOCK_POSIX)
+		return ckpt_lock_file(lock) == found->open->file;
+	return ckpt_lock_owner(lock) == (fl_owner_t)found->open->file ||
+	       ckpt_lock_owner(lock) == (fl_owner_t)found->files;
 }
 
-static void describe_lock(struct ckpt_rec_lock *rec, struct ckpt_lock_core *lock, int fd,
-			  bool flock)
+static void describe_lock(struct ckpt_rec_lock *rec, enum ckpt_lock_kind list,
+			  struct ckpt_lock_core *lock, int fd)
 {
 	rec->fd = fd;
+	rec->kind = list;
 	rec->type = ckpt_lock_type(lock);
-	rec->start = flock ? 0 : ckpt_lock_start(lock);
-	rec->end = flock ? OFFSET_MAX : ckpt_lock_end(lock);
-	if (flock)
-		rec->kind = CKPT_LOCK_FLOCK;
-	else
-		rec->kind = ckpt_lock_flags(lock) & FL_OFDLCK ? CKPT_LOCK_OFD : CKPT_LOCK_POSIX;
+	rec->start = 0;
+	rec->end = OFFSET_MAX;
+	if (list == CKPT_LOCK_POSIX) {
+		rec->start = ckpt_lock_start(lock);
+		rec->end = ckpt_lock_end(lock);
+		if (ckpt_lock_flags(lock) & FL_OFDLCK)
+			rec->kind = CKPT_LOCK_OFD;
+	} else if (list == CKPT_LOCK_LEASE) {
+		if (ckpt_lock_flags(lock) & (FL_UNLOCK_PENDING | FL_DOWNGRADE_PENDING))
+			rec->type = F_UNLCK;
+		if (!(ckpt_lock_flags(lock) & FL_LEASE))
+			rec->kind = CKPT_LOCK_DELEGATION;
+	}
 }
 
-/* Copy the locks of one list into @v, or only count them when it is NULL. */
-static unsigned int copy_locks(struct list_head *list, const struct open_fd *open,
-			       struct files_struct *files, bool flock, struct ckpt_rec_lock *v,
-			       unsigned int cap)
+static void find_locks(struct found_locks *found, enum ckpt_lock_kind list_kind,
+		       struct list_head *list)
 {
 	struct ckpt_lock_core *lock;
-	unsigned int nr = 0;
 
 	list_for_each_entry(lock, list, ckpt_lock_list) {
-		if (flock ? ckpt_lock_file(lock) != open->file :
-			    !is_ours(lock, open->file, files))
+		if (!is_ours(found, list_kind, lock))
 			continue;
-		if (v && nr < cap)
-			describe_lock(&v[nr], lock, open->fd, flock);
-		nr++;
+		if (found->nr < found->cap)
+			describe_lock(&found->v[found->nr], list_kind, lock, found->open->fd);
+		found->nr++;
 	}
-	return nr;
 }
 
-static unsigned int all_locks(struct file_lock_context *ctx, const struct open_fd *open,
-			      struct files_struct *files, struct ckpt_rec_lock *v,
-			      unsigned int cap)
+static unsigned int find_all_locks(struct file_lock_context *ctx, struct found_locks *found)
 {
-	unsigned int nr;
-
+	found->nr = 0;
 	spin_lock(&ctx->flc_lock);
-	nr = copy_locks(&ctx->flc_posix, open, files, false, v, cap);
-	if (v && nr < cap)
-		nr += copy_locks(&ctx->flc_flock, open, files, true, v + nr, cap - nr);
-	else
-		nr += copy_locks(&ctx->flc_flock, open, files, true, NULL, 0);
+	find_locks(found, CKPT_LOCK_POSIX, &ctx->flc_posix);
+	find_locks(found, CKPT_LOCK_FLOCK, &ctx->flc_flock);
+	find_locks(found, CKPT_LOCK_LEASE, &ctx->flc_lease);
 	spin_unlock(&ctx->flc_lock);
-	return nr;
+	return found->nr;
 }
 
 /*
@@ -360,23 +432,24 @@ static void add_locks(struct ckpt_records *r, const struct open_fds *fds, unsign
 {
 	const struct open_fd *open = &fds->v[self];
 	struct file_lock_context *ctx = open->first_of_file ? lock_context(open->file) : NULL;
-	struct ckpt_rec_lock *v;
+	struct found_locks found = { .open = open, .files = fds->files };
 	unsigned int i, nr;
 
-	nr = ctx ? all_locks(ctx, open, fds->files, NULL, 0) : 0;
+	nr = ctx ? find_all_locks(ctx, &found) : 0;
 	if (!nr)
 		return;
-	v = ckpt_alloc_array(nr, sizeof(*v));
-	if (!v) {
+	found.v = ckpt_alloc_array(nr, sizeof(*found.v));
+	if (!found.v) {
 		r->err = r->err ?: -ENOMEM;
 		return;
 	}
 	/* The target is still: its locks are as many as a moment ago. */
-	nr = min(nr, all_locks(ctx, open, fds->files, v, nr));
+	found.cap = nr;
+	nr = min(nr, find_all_locks(ctx, &found));
 	for (i = 0; i < nr; i++)
-		if (shows(open, &v[i]))
-			ckpt_record_add(r, CKPT_REC_LOCK, &v[i]);
-	kvfree(v);
+		if (shows(open, &found.v[i]))
+			ckpt_record_add(r, CKPT_REC_LOCK, &found.v[i]);
+	kvfree(found.v);
 }
 
 /* How many there are is the program's choice: the processor is shared, and we can be killed. */

@@ -11,7 +11,9 @@
 #include <linux/hugetlb.h>
 #include <linux/ksm.h>
 #include <linux/magic.h>
+#include <linux/major.h>
 #include <linux/mm.h>
+#include <linux/mount.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
@@ -112,20 +114,32 @@ static u64 name_flags(vm_flags_t vm, u64 *ret_unknown)
 	return flags;
 }
 
-/* Memory files have no name of their own in the file system; the kernel gives them one. */
+/*
+ * Memory files have no name of their own in the file system; the kernel gives them one, on a
+ * mount of its own. On any other one a program may have chosen the same.
+ */
 static u64 file_flags(struct file *file)
 {
 	const struct dentry *dentry = file->f_path.dentry;
 	const char *name = dentry->d_name.name;
 	unsigned long magic = file_inode(file)->i_sb->s_magic;
 
-	if ((magic != TMPFS_MAGIC && magic != HUGETLBFS_MAGIC) || file_inode(file)->i_nlink)
+	if ((magic != TMPFS_MAGIC && magic != HUGETLBFS_MAGIC) || file_inode(file)->i_nlink ||
+	    !(file->f_path.mnt->mnt_flags & MNT_INTERNAL))
 		return 0;
 	if (!strncmp(name, "SYSV", 4))
 		return CKPT_VMA_SYSVSHM;
 	if (!strcmp(name, "dev/zero") || !strcmp(name, "anon_hugepage"))
 		return CKPT_VMA_SHMEM;
 	return 0;
+}
+
+/* Mapped privately it is anonymous memory, which only remembers where it came from. */
+static bool is_zero_device(struct vm_area_struct *vma)
+{
+	struct inode *inode = file_inode(vma->vm_file);
+
+	return vma_is_anonymous(vma) && S_ISCHR(inode->i_mode) && inode->i_rdev == MKDEV(MEM_MAJOR, 5);
 }
 
 static void describe(struct mapping *m, struct vm_area_struct *vma)
@@ -156,7 +170,7 @@ static void describe(struct mapping *m, struct vm_area_struct *vma)
 			rec->flags |= CKPT_VMA_VDSO;
 		name = vma->vm_ops->name(vma);
 		strscpy(m->name, name ?: "", NAME_ROOM);
-	} else if (vma->vm_file) {
+	} else if (vma->vm_file && !is_zero_device(vma)) {
 		m->file = get_file(vma->vm_file);
 		rec->flags |= file_flags(vma->vm_file);
 		rec->file_flags = vma->vm_file->f_flags;

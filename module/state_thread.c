@@ -182,6 +182,10 @@ static u64 kernel_state_flags(struct task_struct *task, struct task_struct *lead
 		flags |= CKPT_THREAD_TRACED;
 	if ((task->flags & PF_MEMALLOC_NOIO) && (task->flags & PF_LOCAL_THROTTLE))
 		flags |= CKPT_THREAD_IO_FLUSHER;
+	if (task->flags & PF_MCE_PROCESS)
+		flags |= task->flags & PF_MCE_EARLY ? CKPT_THREAD_MCE_EARLY : CKPT_THREAD_MCE_LATE;
+	if (task->personality != leader->personality)
+		flags |= CKPT_THREAD_PERSONALITY;
 	if (task->seccomp.mode)
 		flags |= CKPT_THREAD_SECCOMP;
 	if (task->io_uring)
@@ -359,4 +363,5 @@ void ckpt_state_thread(struct ckpt_records *r, struct ckpt_frozen *frozen,
 	add_regset(r, thread->task, NT_X86_XSTATE);
 	add_cpus(r, thread->task);
 	ckpt_state_policy(r, thread->task);
+	ckpt_state_seccomp(r, thread->task, ckpt_frozen_leader(frozen));
 }

@@ -126,7 +126,7 @@ struct ckpt_cover *ckpt_track_cover(struct ckpt_track *track, unsigned long addr
 	cover = ckpt_alloc(sizeof(*cover));
 	if (cover && (ckpt_alloc_fails() ||
 		      xa_is_err(xa_store(&track->covers, addr >> PMD_SHIFT, cover,
-					 GFP_KERNEL_ACCOUNT)))) {
+					 CKPT_GFP)))) {
 		kfree(cover);
 		return NULL;
 	}

@@ -23,11 +23,14 @@
 #include <linux/restart_block.h>
 #include <linux/rmap.h>
 #include <linux/sched/signal.h>
+#include <linux/seccomp.h>
 #include <linux/seq_file.h>
 #include <linux/shrinker.h>
 #include <linux/signal_types.h>
 #include <linux/slab.h>
+#include <linux/tty_buffer.h>
 #include <asm/fpu/types.h>
+#include <asm/unistd.h>
 #include <uapi/linux/ckpt.h>
 
 #define CKPT_KERNEL_BEFORE(major, minor) \
@@ -60,6 +63,16 @@ static inline u64 ckpt_cap_word(const kernel_cap_t *cap)
 	return (u64)cap->cap[1] << 32 | cap->cap[0];
 #else
 	return cap->val;
+#endif
+}
+
+/* A buffer says that it has flags, and no longer that it has none. */
+static inline bool ckpt_tty_buffer_has_flags(const struct tty_buffer *b)
+{
+#ifdef TTYB_NORMAL
+	return !(b->flags & TTYB_NORMAL);
+#else
+	return b->flags;
 #endif
 }
 
@@ -219,6 +232,25 @@ static inline bool ckpt_file_has_owner(struct file *file)
 	struct fown_struct *owner = READ_ONCE(file->f_owner);
 
 	return owner && (owner->pid || owner->signum);
+#endif
+}
+
+static inline struct fown_struct *ckpt_file_owner(struct file *file)
+{
+#if CKPT_KERNEL_BEFORE(6, 12)
+	return &file->f_owner;
+#else
+	return READ_ONCE(file->f_owner);
+#endif
+}
+
+/* 6.12: which writer of a pipe an open file has seen last got a name of its own. */
+static inline u64 ckpt_pipe_seen(const struct file *file)
+{
+#if CKPT_KERNEL_BEFORE(6, 12)
+	return file->f_version;
+#else
+	return file->f_pipe;
 #endif
 }
 
@@ -577,6 +609,26 @@ static inline bool ckpt_has_sem_undo(struct task_struct *task)
 
 	return list && !list_empty(&list->list_proc);
 }
+
+/*
+ * A filter of seccomp(2): private to kernel/seccomp.c, and has been like this since 5.19. Whoever reads
+ * it does so as if it were not mapped, and checks what is found there (state_seccomp.c).
+ */
+struct ckpt_seccomp_filter {
+	refcount_t refs;
+	refcount_t users;
+	bool log;
+	bool wait_killable_recv;
+	struct {
+		DECLARE_BITMAP(allow_native, SECCOMP_ARCH_NATIVE_NR);
+#ifdef SECCOMP_ARCH_COMPAT
+		DECLARE_BITMAP(allow_compat, SECCOMP_ARCH_COMPAT_NR);
+#endif
+	} cache;
+	struct ckpt_seccomp_filter *prev;
+	struct bpf_prog *prog;
+	void *notif;
+};
 
 /*
  * 6.5: an eventfd says whether it is a semaphore. Before, it is asked: struct eventfd_ctx is private to

@@ -9,6 +9,7 @@
 #include "snap.h"
 
 #define LEN	(24UL << 20)
+#define TRIES	20
 #define ROOM	"40M"		/* for the program alone, not for it and its snapshot */
 
 static char dir[64];
@@ -20,6 +21,19 @@ static void put(const char *name, const char *text)
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	if (!set_file(path, text))
 		give_up("%s: %s", path, strerror(errno));
+}
+
+/* Its limit is what it uses. What processors have charged ahead is given back first. */
+static void leave_no_room(void)
+{
+	char path[96], used[32];
+
+	put("memory.high", "0");
+	put("memory.high", "max");
+	snprintf(path, sizeof(path), "%s/memory.current", dir);
+	if (get_file_text(path, used, sizeof(used)) <= 0)
+		give_up("%s: %s", path, strerror(errno));
+	put("memory.max", used);
 }
 
 static void program(struct target *me, void *arg)
@@ -83,6 +97,29 @@ TEST_F(pressure, snapshot_is_given_up_before_the_program_is_killed)
 	EXPECT_EQ(-ECANCELED, call(self->fd, CKPT_MAP, &m));
 	EXPECT_EQ(-1, lseek(self->fd, 0, SEEK_DATA));
 	EXPECT_EQ(ECANCELED, errno);
+	EXPECT_EQ(0, target_finish(&self->target));
+	self->target.pid = 0;
+}
+
+/*
+ * Part of a snapshot is charged to the program's cgroup, and none of it may call the OOM killer. What the
+ * kernel has been late to give back may be room for one, or for another.
+ */
+TEST_F(pressure, a_snapshot_for_which_there_is_no_room_fails)
+{
+	struct ckpt_snap s;
+
+	for (int i = 0; i < TRIES && self->fd >= 0; i++) {
+		close(self->fd);
+		ASSERT_TRUE(wait_until(nothing_held()));
+		leave_no_room();
+		self->fd = snap_with(self->target.pid, 0, &s);
+		put("memory.max", ROOM);
+	}
+	EXPECT_EQ(-ENOMEM, self->fd);
+	self->fd = snap_with(self->target.pid, 0, &s);
+	EXPECT_LE(0, self->fd);
+	target_next(&self->target);
 	EXPECT_EQ(0, target_finish(&self->target));
 	self->target.pid = 0;
 }

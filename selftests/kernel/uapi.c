@@ -58,6 +58,7 @@ ROW(state, SESSION, CKPT_STATE, ckpt_state, .frozen = true);
 ROW(snapshot, SESSION, CKPT_SNAPSHOT, ckpt_snapshot,
     .flags = CKPT_SNAPSHOT_CONSUME | CKPT_SNAPSHOT_TRACK,
     .published = offsetof(struct ckpt_snapshot, parent),
+    .reserved = { offsetof(struct ckpt_snapshot, reserved), NONE },
     .out_fd = offsetof(struct ckpt_snapshot, out_fd), .frozen = true);
 ROW(map, SNAPSHOT, CKPT_MAP, ckpt_map, .reserved = { offsetof(struct ckpt_map, reserved), NONE });
 ROW(barrier, SNAPSHOT, CKPT_BARRIER, ckpt_barrier, .flags = CKPT_BARRIER_SKIP);
@@ -335,10 +336,10 @@ static const struct field layout[] = {
 	S(ckpt_thaw, 16), F(ckpt_thaw, out_pause_ns, 8),
 	S(ckpt_state, 48), F(ckpt_state, buf, 8), F(ckpt_state, len, 16), F(ckpt_state, offset, 24),
 	F(ckpt_state, out_len, 32), F(ckpt_state, out_total, 40),
-	S(ckpt_snapshot, 56), F(ckpt_snapshot, out_fd, 8), F(ckpt_snapshot, out_reason, 12),
+	S(ckpt_snapshot, 72), F(ckpt_snapshot, out_fd, 8), F(ckpt_snapshot, out_reason, 12),
 	F(ckpt_snapshot, out_tid, 16), F(ckpt_snapshot, out_syscall, 20),
 	F(ckpt_snapshot, out_addr, 24), F(ckpt_snapshot, parent, 32),
-	F(ckpt_snapshot, out_full, 48),
+	F(ckpt_snapshot, out_full, 48), F(ckpt_snapshot, others, 56), F(ckpt_snapshot, nr_others, 64),
 	S(ckpt_commit, 24), F(ckpt_commit, id, 8),
 	S(ckpt_run, 24), F(ckpt_run, start, 0), F(ckpt_run, len, 8), F(ckpt_run, kind, 16),
 	S(ckpt_map, 48), F(ckpt_map, start, 8), F(ckpt_map, runs, 16), F(ckpt_map, nr, 24),
@@ -372,6 +373,8 @@ static const struct field layout[] = {
 	F(ckpt_rec_thread, syscall_nr, 52), F(ckpt_rec_thread, restart_args, 72),
 	F(ckpt_rec_thread, rseq, 120), F(ckpt_rec_thread, comm, 192),
 	S(ckpt_rec_creds, 88), F(ckpt_rec_creds, cap_inheritable, 48),
+	S(ckpt_rec_tcp, 120), F(ckpt_rec_tcp, local, 16), F(ckpt_rec_tcp, send_unacked, 60),
+	F(ckpt_rec_tcp, mss, 96), F(ckpt_rec_tcp, recv_len, 108), F(ckpt_rec_tcp, send_next, 112),
 	S(ckpt_rec_regset, 16), S(ckpt_rec_cpus, 8), S(ckpt_rec_end, 16),
 };
 
@@ -408,8 +411,11 @@ TEST(numbers_are_the_published_ones)
 	EXPECT_EQ(18, CKPT_REASON_GUARD);
 	EXPECT_EQ(17, CKPT_REC_END);
 	EXPECT_EQ(18, CKPT_REC_MEMPOLICY);
+	EXPECT_EQ(21, CKPT_REC_TCP);
+	EXPECT_EQ(22, CKPT_REC_SECCOMP);
 	EXPECT_EQ(6, CKPT_FULL_WATCH);
 	EXPECT_EQ(5, CKPT_RUN_PARENT);
+	EXPECT_EQ(6, CKPT_RUN_OTHER);
 }
 
 /* By the compiler of the machine, each language by itself, nothing included before. */

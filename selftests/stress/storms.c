@@ -244,6 +244,13 @@ static void program(struct target *me, void *arg)
 	struct view *v = arg;
 	int i;
 
+	/*
+	 * A huge page that is written in parts takes its own size once more until all of it has been,
+	 * and the fault that finds no room for a part keeps it from being split. So it is after fork(),
+	 * too, and more than the room that is left here.
+	 */
+	if (blows(v, PRESSURE))
+		must(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
 	witness(me, v, begin_inner);
 	for (i = 0; i < NR_STORMS; i++)
 		if (inner[i])

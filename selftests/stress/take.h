@@ -35,6 +35,8 @@ static inline bool is_refused(struct view *v, int ret, unsigned int reason, pid_
 		add(&v->busy, 1);
 	else if (ret == -EAGAIN && reason)
 		add(&v->unsteady, 1);
+	else if (ret == -ENOMEM && v->cancels)
+		add(&v->canceled, 1);
 	else
 		fault(v, "snapshot: %s, reason %u, thread %d, call %d", strerror(-ret), reason, tid,
 		      call);

@@ -397,10 +397,18 @@ struct ckpt_state {
  * @parent: generation a delta is wanted of; zero: none
  * @out_full: enum ckpt_full
  * @out_reserved: zero
+ * @others: address of an array of snapshot descriptors, __s32 each, of other processes that stand
+ *	still since before they were taken; 0: none
+ * @nr_others: how many, CKPT_OTHERS_MAX at most
+ * @reserved: zero
  *
  * The target must be frozen and stays so.
  *
- * Errors: EINVAL (not frozen), ESRCH (killed meanwhile), EAGAIN, EIO, EFBIG,
+ * A shared mapping of which one mapping in one of @others shows as much, of the same file, is not copied
+ * again; its runs are CKPT_RUN_OTHER.  They may be closed before this one.
+ *
+ * Errors: EINVAL (not frozen, too many others, or one that is no snapshot), EBADF (one that is not
+ * open), ESRCH (killed meanwhile), EAGAIN, EIO, EFBIG,
  * EOPNOTSUPP as enum ckpt_reason tells, EMFILE, ENFILE.
  */
 struct ckpt_snapshot {
@@ -414,7 +422,12 @@ struct ckpt_snapshot {
 	__u8 parent[CKPT_ID_LEN];
 	__u32 out_full;
 	__u32 out_reserved;
+	__aligned_u64 others;
+	__u32 nr_others;
+	__u32 reserved;
 };
+
+#define CKPT_OTHERS_MAX	64
 
 #define CKPT_SNAPSHOT	_IO(CKPT_IOC_TYPE, CKPT_CMD_SNAPSHOT)
 
@@ -429,6 +442,7 @@ enum ckpt_run_kind {
 	CKPT_RUN_FILE	= 3,	/* the mapped file's own content */
 	CKPT_RUN_OPAQUE	= 4,	/* kernel or device memory (vdso, vvar, PFN maps): not captured */
 	CKPT_RUN_PARENT	= 5,	/* in a delta: as in the parent, at the same address */
+	CKPT_RUN_OTHER	= 6,	/* shared memory, in the snapshot of another process (ckpt_snapshot.others) */
 };
 
 /**
@@ -630,6 +644,8 @@ enum ckpt_record_type {
 	CKPT_REC_CPUS		= 16,	/* struct ckpt_rec_cpus, then __u64 mask words */
 	CKPT_REC_END		= 17,	/* struct ckpt_rec_end, last record */
 	CKPT_REC_MEMPOLICY	= 18,	/* struct ckpt_rec_mempolicy, then __u64 node mask words */
+	CKPT_REC_TCP		= 21,	/* struct ckpt_rec_tcp, then bytes to send, then bytes received */
+	CKPT_REC_SECCOMP	= 22,	/* struct ckpt_rec_seccomp, then struct sock_filter [] */
 };
 
 /**
@@ -885,6 +901,7 @@ struct ckpt_rec_vma {
 #define CKPT_FD_LEASE		(1U << 2)	/* holds a lease */
 #define CKPT_FD_EPOLL_WATCHED	(1U << 3)	/* reserved, zero */
 #define CKPT_FD_SHARED_OUTSIDE	(1U << 4)	/* the open file is also held by someone else */
+#define CKPT_FD_OTHER_END_CLOSED	(1U << 5)	/* of a pipe; it holds no packets */
 
 /* ckpt_rec_fd.kind: coarse; path and fs_magic tell the rest */
 enum ckpt_fd_kind {
@@ -912,7 +929,11 @@ enum ckpt_fd_kind {
  * @refs: references to the open file at the capture, as a hint
  * @id: identity
  * @path_len: bytes of path that follow, no NUL
- * @info_len: bytes of the file's own fdinfo text, with lines of the module's, behind the path, no NUL
+ * @info_len: bytes of the file's own fdinfo text behind the path, no NUL; of a socket with lines
+ *	"sock-NAME: NUMBER" of the module: what it is, and whom it is connected to; of a pipe with or
+ *	without a name "pipe-NAME: NUMBER": who holds it and what is in it; of a
+ *	pseudo-terminal with lines "pty-NAME: VALUE": which one, and of a master all the pair has;
+ *	then, when CKPT_FD_ASYNC_OWNER is set, "owner-NAME: NUMBER": whom it tells
  */
 struct ckpt_rec_fd {
 	__s32 fd;
@@ -934,13 +955,15 @@ enum ckpt_lock_kind {
 	CKPT_LOCK_POSIX	= 1,	/* fcntl F_SETLK; belongs to the process */
 	CKPT_LOCK_FLOCK	= 2,	/* flock; belongs to the open file */
 	CKPT_LOCK_OFD	= 3,	/* fcntl F_OFD_SETLK; belongs to the open file */
+	CKPT_LOCK_LEASE	= 4,	/* fcntl F_SETLEASE; belongs to the open file */
+	CKPT_LOCK_DELEGATION = 5, /* another thing to be told of, such as F_SETDELEG; belongs to the open file */
 };
 
 /**
- * struct ckpt_rec_lock - a file lock held
+ * struct ckpt_rec_lock - a file lock or lease held
  * @fd: a descriptor of the file: for POSIX the lowest that can be used for it
  * @kind: enum ckpt_lock_kind
- * @type: F_RDLCK or F_WRLCK
+ * @type: F_RDLCK or F_WRLCK; F_UNLCK for a lease that is being broken: somebody waits for it
  * @reserved: zero
  * @start: first byte
  * @end: last byte, inclusive; OFFSET_MAX (2^63 - 1) for end of file
@@ -1057,7 +1080,7 @@ enum ckpt_restart {
 #define CKPT_THREAD_HAS_TIMEOUT		(1ULL << 3)	/* restart_remaining_ns is meaningful */
 #define CKPT_THREAD_IO_FLUSHER		(1ULL << 4)	/* PR_SET_IO_FLUSHER */
 /* The following could not be restored by the first versions of the tools, which refuse them. */
-#define CKPT_THREAD_SECCOMP		(1ULL << 16)	/* seccomp mode or filter */
+#define CKPT_THREAD_SECCOMP		(1ULL << 16)	/* seccomp(2); without CKPT_REC_SECCOMP: not known how */
 #define CKPT_THREAD_IO_URING		(1ULL << 17)	/* has used io_uring */
 #define CKPT_THREAD_IOPORT		(1ULL << 18)	/* ioperm, iopl */
 #define CKPT_THREAD_TLS_ARRAY		(1ULL << 19)	/* set_thread_area */
@@ -1071,6 +1094,9 @@ enum ckpt_restart {
 #define CKPT_THREAD_NAMESPACES		(1ULL << 27)	/* namespaces differ from the leader's */
 #define CKPT_THREAD_SHSTK		(1ULL << 28)	/* user shadow stack */
 #define CKPT_THREAD_SPECULATION		(1ULL << 29)	/* PR_SET_SPECULATION_CTRL */
+#define CKPT_THREAD_MCE_EARLY		(1ULL << 30)	/* PR_MCE_KILL_EARLY; restored */
+#define CKPT_THREAD_MCE_LATE		(1ULL << 31)	/* PR_MCE_KILL_LATE; restored */
+#define CKPT_THREAD_PERSONALITY		(1ULL << 32)	/* personality(2) differs from the leader's */
 
 /**
  * struct ckpt_rec_thread - one thread
@@ -1206,6 +1232,99 @@ struct ckpt_rec_mempolicy {
 	__u32 mode;
 	__s32 home_node;
 	__u32 nr_words;
+};
+
+/* ckpt_rec_seccomp.flags */
+#define CKPT_SECCOMP_STRICT	(1U << 0)	/* SECCOMP_SET_MODE_STRICT, no filter */
+#define CKPT_SECCOMP_LOG	(1U << 1)	/* SECCOMP_FILTER_FLAG_LOG */
+#define CKPT_SECCOMP_LISTENER	(1U << 2)	/* it has, or had, SECCOMP_FILTER_FLAG_NEW_LISTENER */
+
+/**
+ * struct ckpt_rec_seccomp - a filter of a thread, seccomp(2)
+ * @tid: thread
+ * @like: thread with the very same filters, which has records of them; then this is the only one of
+ *	@tid, and nothing of what follows is told.  Else 0
+ * @flags: CKPT_SECCOMP_*
+ * @index: 0: the one that was installed first
+ * @nr: filters the thread has
+ * @len: instructions that follow, struct sock_filter of linux/filter.h, as the program gave them
+ *
+ * Comes with CKPT_REC_MUST, behind the thread, which has CKPT_THREAD_SECCOMP.
+ */
+struct ckpt_rec_seccomp {
+	__s32 tid;
+	__s32 like;
+	__u32 flags;
+	__u32 index;
+	__u32 nr;
+	__u32 len;
+};
+
+/* ckpt_rec_tcp.flags */
+#define CKPT_TCP_SACK		(1U << 0)	/* agreed on: selective acknowledgements, */
+#define CKPT_TCP_TIMESTAMPS	(1U << 1)	/* time stamps, */
+#define CKPT_TCP_WSCALE		(1U << 2)	/* scaled windows */
+#define CKPT_TCP_URGENT		(1U << 3)	/* urgent data has come and was not read */
+#define CKPT_TCP_REPAIR		(1U << 4)	/* the program has it in TCP_REPAIR */
+#define CKPT_TCP_ZEROCOPY	(1U << 5)	/* MSG_ZEROCOPY was used */
+#define CKPT_TCP_SAVED_SYN	(1U << 6)	/* TCP_SAVED_SYN was not read */
+
+/**
+ * struct ckpt_rec_tcp - a TCP connection, or what is left of one
+ * @ino: inode of the socket, as in its descriptor
+ * @flags: CKPT_TCP_*
+ * @state: as in /proc/net/tcp; TCP_CLOSE: it was shut down on both sides, or reset
+ * @shutdown: 1: nothing comes in; 2: nothing goes out
+ * @local: address of this end; IPv4 mapped to IPv6
+ * @remote: address of the other
+ * @local_port: its port
+ * @remote_port: likewise
+ * @send_unacked: first sequence number the other end has not acknowledged
+ * @send_end: that behind all the program has written; a FIN counts as one
+ * @send_window_seq: that of the segment that told the window last
+ * @send_window: what the other end takes, from @send_unacked on
+ * @max_window: the largest it ever took
+ * @recv_read: first sequence number the program has not read
+ * @recv_next: first that has not come; a FIN counts as one
+ * @recv_window_seq: @recv_next when the window was told last
+ * @recv_window: the window that was told then
+ * @mss: most bytes of a segment the other end takes
+ * @user_mss: TCP_MAXSEG as the program set it, 0: it did not
+ * @send_wscale: shift of @send_window
+ * @recv_wscale: shift of @recv_window
+ * @send_len: bytes that follow, which begin at @send_unacked and were sent or not
+ * @recv_len: bytes that follow those, which begin at @recv_read
+ * @send_next: first sequence number that was not sent; a FIN counts as one
+ * @reserved: 0
+ *
+ * Comes with CKPT_REC_MUST, behind the first descriptor of the socket. All of one is of one instant.
+ */
+struct ckpt_rec_tcp {
+	__aligned_u64 ino;
+	__u32 flags;
+	__u32 state;
+	__u8 local[16];
+	__u8 remote[16];
+	__u32 local_port;
+	__u32 remote_port;
+	__u32 shutdown;
+	__u32 send_unacked;
+	__u32 send_end;
+	__u32 send_window_seq;
+	__u32 send_window;
+	__u32 max_window;
+	__u32 recv_read;
+	__u32 recv_next;
+	__u32 recv_window_seq;
+	__u32 recv_window;
+	__u16 mss;
+	__u16 user_mss;
+	__u16 send_wscale;
+	__u16 recv_wscale;
+	__u32 send_len;
+	__u32 recv_len;
+	__u32 send_next;
+	__u32 reserved;
 };
 
 /**
