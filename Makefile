@@ -39,8 +39,8 @@ endif
 
 CFLAGS ?= -O2 -g
 PACKAGES := libzstd libxxhash libkmod jansson sqlite3 libsodium
-# Needed to build, and loaded when it is used: see userspace/lib/archive-lib.h.
-LOADED := libarchive
+# Needed to build, and loaded when it is used: see userspace/lib/archive-lib.h and hold.h.
+LOADED := libarchive libnftables
 WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers \
 	-Wmissing-prototypes -Wstrict-prototypes -Wpointer-arith -Wvla
 COMMON := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DCKPT_VERSION='"$(VERSION)"' \
@@ -66,6 +66,7 @@ help:
 	@echo "make mutants     break the module here and there, and see that a test notices"
 	@echo "make bench       benchmarks, in a VM"
 	@echo "make style       checkpatch, sparse, analyzer, binary interface, header and size rules"
+	@echo "make kinds       what is brought back and what is refused, with its tests (docs/kinds.rst)"
 	@echo "make abi         take the binary interface as it is now for what is promised (docs/abi.txt)"
 	@echo "make install     to DESTDIR ($(DESTDIR)) and PREFIX ($(PREFIX))"
 	@echo "make clean       build/ but for its cache; distclean: all of it"
@@ -238,6 +239,11 @@ mutants: deps
 style: deps
 	$(Q)tools/style
 
+# What is brought back and refused, with its tests, for people.
+kinds:
+	$(Q)tools/gen-kinds >$(B)/kinds.rst
+	$(Q)mv $(B)/kinds.rst docs/kinds.rst
+
 abi: deps
 	$(Q)tools/abi.py >$(B)/abi.txt
 	$(Q)mv $(B)/abi.txt docs/abi.txt
@@ -279,7 +285,7 @@ distclean:
 	$(Q)rm -rf $(B)
 
 FORCE:
-.PHONY: abi all help deps module kmod userspace tests check-kver demo check check-matrix check-debug \
+.PHONY: abi all kinds help deps module kmod userspace tests check-kver demo check check-matrix check-debug \
 	check-full stress fuzz bench style install clean distclean print-kdir print-cflags FORCE \
 	$(OWN_MAKE:%=test-%)
 .DELETE_ON_ERROR:

@@ -26,7 +26,9 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/inotify.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -37,6 +39,7 @@
 #include "chain.h"
 #include "remote-queue.h"
 #include "restore-files.h"
+#include "restore-segment.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -265,15 +268,122 @@ int signalfd(int fd, const sigset_t *mask, int flags)
 	return new_fd(&unknown);
 }
 
-int ioctl(int fd, unsigned long cmd, ...)
+int inotify_init1(int flags)
+{
+	return new_fd(&unknown);
+}
+
+int inotify_add_watch(int fd, const char *path, uint32_t mask)
 {
 	check_fd(fd);
-	return result();
+	return result() ? -1 : 1;
+}
+
+ssize_t tee(int from, int to, size_t len, unsigned int flags)
+{
+	check_fd(from);
+	check_fd(to);
+	return result() ? -1 : (ssize_t)len;
+}
+
+#define PLAN_TERMINAL	3
+
+/* Of a pseudo-terminal: its number, its slave, and the settings it was given. */
+int ioctl(int fd, unsigned long cmd, ...)
+{
+	static char settings[64];
+	size_t len = _IOC_SIZE(cmd) < sizeof(settings) ? _IOC_SIZE(cmd) : sizeof(settings);
+	void *arg;
+	va_list args;
+
+	check_fd(fd);
+	va_start(args, cmd);
+	arg = va_arg(args, void *);
+	va_end(args);
+	if (result())
+		return -1;
+	if (_IOC_TYPE(cmd) != 'T')
+		return 0;
+	if (cmd == TIOCGPTPEER)
+		return new_fd(&unknown);
+	if (cmd == TIOCGPTN)
+		*(int *)arg = PLAN_TERMINAL;
+	else if (_IOC_NR(cmd) == 0x2b)		/* TCSETS2, TCGETS2: in a header that is at odds with ours */
+		memcpy(settings, arg, len);
+	else if (_IOC_NR(cmd) == 0x2a)
+		memcpy(arg, settings, len);
+	return 0;
 }
 
 int poll(struct pollfd *fds, nfds_t nr, int timeout)
 {
 	return fails() ? -1 : 0;
+}
+
+int socket(int family, int type, int protocol)
+{
+	return new_fd(&unknown);
+}
+
+int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	check_fd(fd);
+	return result();
+}
+
+int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	return bind(fd, addr, len);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	check_fd(fd);
+	return result() ? -1 : 1;
+}
+
+int listen(int fd, int backlog)
+{
+	check_fd(fd);
+	return result();
+}
+
+ssize_t send(int fd, const void *data, size_t len, int flags)
+{
+	check_fd(fd);
+	return result() ? -1 : (ssize_t)len;
+}
+
+ssize_t recv(int fd, void *data, size_t len, int flags)
+{
+	check_fd(fd);
+	return 0;
+}
+
+int usleep(useconds_t us)
+{
+	return 0;
+}
+
+int shutdown(int fd, int how)
+{
+	check_fd(fd);
+	return result();
+}
+
+/* Some have the value they are to have, and some not. */
+int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	check_fd(fd);
+	memset(value, 0, *len);
+	*len = 4;
+	return result();
+}
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	check_fd(fd);
+	return result();
 }
 
 off_t lseek(int fd, off_t at, int whence)
@@ -350,11 +460,26 @@ int prlimit(pid_t pid, __rlimit_resource_t what, const struct rlimit *new, struc
 }
 
 /* openat2, scheduling, capabilities of our own. */
+/* A process of ours that ends at once. */
+#define CHILD	4712
+
+pid_t waitpid(pid_t pid, int *status, int options)
+{
+	if (pid != CHILD)
+		abort();
+	*status = 0;
+	return pid;
+}
+
 long syscall(long nr, ...)
 {
 	const char *path;
 	va_list ap;
 
+	if (nr == SYS_pidfd_open || nr == SYS_pidfd_getfd)
+		return new_fd(&unknown);
+	if (nr == SYS_clone3)
+		return fails() ? -1 : CHILD;
 	if (nr != SYS_openat2)
 		return result();
 	va_start(ap, nr);
@@ -564,6 +689,11 @@ int restore_kept_open_beside(struct restore *rs)
 	return fails() ? ckpt_err_set(rs->err, -EIO, "beside") : 0;
 }
 
+int restore_kept_check(struct restore *rs)
+{
+	return fails() ? ckpt_err_set(rs->err, -ESTALE, "put back") : 0;
+}
+
 int restore_kept_commit(struct restore *rs)
 {
 	return fails() ? ckpt_err_set(rs->err, -EIO, "put back") : 0;
@@ -572,6 +702,19 @@ int restore_kept_commit(struct restore *rs)
 void restore_kept_close(struct restore *rs)
 {
 	free(rs->files->kept);
+}
+
+/* ---- System V segments: likewise ---- */
+
+int restore_segments_open(struct restore *rs)
+{
+	return fails() ? ckpt_err_set(rs->err, -EIO, "segments") : 0;
+}
+
+int restore_segment_write(struct restore *rs, const struct ckpt_model_vma *v, uint64_t addr,
+			  const void *data, uint64_t len)
+{
+	return fails() ? ckpt_err_set(rs->err, -EIO, "segment") : 0;
 }
 
 /* ---- files of the image in the place of those that changed: likewise ---- */
@@ -674,12 +817,14 @@ static int start_stub(struct restore *rs)
 static int restore_all(struct restore *rs)
 {
 	static int (* const steps[])(struct restore *rs) = {
-		restore_check, restore_files_open, start_stub, restore_mm_empty, restore_mm_map,
-		restore_fill, restore_mm_finish, restore_threads_make, restore_sigactions,
-		restore_timers_make, restore_threads_set, restore_files_finish, restore_creds,
-		restore_sigpending, restore_limits, restore_trap_action, restore_calls,
-		restore_timers_arm, restore_files_arm, restore_mm_leave, restore_regs, restore_rseq_finish,
-		restore_hooks, restore_tell_left_out, restore_files_commit,
+		restore_check, restore_files_open, restore_segments_open, start_stub, restore_mm_empty,
+		restore_mm_map, restore_fill, restore_nameless_finish, restore_mm_finish, restore_threads_make,
+		restore_sigactions, restore_timers_make, restore_threads_set, restore_pty_group,
+		restore_files_finish, restore_creds, restore_sockets, restore_connections, restore_tcp_over,
+		restore_tcp_connect, restore_sigpending, restore_limits, restore_trap_action, restore_tcp_go,
+		restore_tcp_send, restore_tcp_await, restore_calls, restore_timers_arm, restore_files_arm,
+		restore_mm_leave, restore_regs, restore_rseq_finish, restore_hooks, restore_tell_left_out,
+		restore_files_commit,
 	};
 	int r = 0;
 
@@ -711,10 +856,10 @@ static void try_restore(struct restore *rs)
 	restore_files_close(rs);
 	for (size_t i = 0; i < rs->set->nr_nameless; i++)
 		close(rs->set->nameless[i].fd);
-	for (size_t i = 0; i < rs->set->nr_pipes; i++) {
-		close(rs->set->pipes[i].ends[0]);
-		close(rs->set->pipes[i].ends[1]);
-	}
+	for (size_t i = 0; i < 2 * rs->set->nr_pipes; i++)
+		if (rs->set->pipes[i / 2].ends[i % 2] >= 0)
+			close(rs->set->pipes[i / 2].ends[i % 2]);
+	restore_ptys_close(rs->set);
 	for (int i = 0; i < NR_FDS; i++)
 		if (plan.open[i])
 			abort();
@@ -724,7 +869,7 @@ static void try_restore(struct restore *rs)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct ckpt_err err = CKPT_ERR_INIT;
-	struct nameless nameless[NR_FDS];
+	struct nameless nameless[NR_FDS + 1];
 	struct own_pipe pipes[NR_FDS];
 	struct restore_set set = { .nr = 1, .nameless = nameless, .pipes = pipes };
 	struct restore rs = { .set = &set, .err = &err, .mem = -1 };

@@ -103,7 +103,7 @@ static int put_program(struct store *s, struct program *p, bool delta, bool all,
 	REQUIRE_OK(image_writer_open(store_writer_fd(w), &params, err, &job.writer), *err);
 	REQUIRE_OK(image_writer_begin_pages(job.writer, OWNER, err), *err);
 	REQUIRE_OK(image_writer_end_pages(job.writer, err, NULL), *err);
-	r = snap_files_write(&none, &job, all, err, ret);
+	r = snap_files_write(&none, &job, &(struct snap_opts){ .self_contained = all }, "", err, ret);
 	if (!r)
 		r = image_writer_finish(job.writer, err, NULL);
 	if (!r)

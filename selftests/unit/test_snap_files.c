@@ -56,7 +56,7 @@ static int write_list(bool mapped, struct ckpt_err *err)
 
 	snprintf(path, sizeof(path), "%s/file", dir);
 	REQUIRE_OK(image_writer_open(image, &params, err, &job.writer), *err);
-	ret = snap_files_write(&none, &job, false, err, &contents);
+	ret = snap_files_write(&none, &job, &(struct snap_opts){ 0 }, "", err, &contents);
 	image_writer_close(job.writer);
 	close(image);
 	return ret;
@@ -101,7 +101,42 @@ static void a_fifo_or_directory_in_its_place_is_refused(void)
 	REQUIRE(!rmdir("file"));
 }
 
+static int parse(const char *text, struct meta_files *ret)
+{
+	return meta_files_parse(text, strlen(text), NULL, ret);
+}
+
+static void what_becomes_of_connections_is_read_as_it_was_written(void)
+{
+	struct meta_files m = { 0 }, got;
+	char *text;
+
+	for (m.tcp = META_TCP_REFUSE; m.tcp <= META_TCP_REPAIR; m.tcp++) {
+		REQUIRE_EQ(meta_files_format(&m, &text), 0);
+		REQUIRE_EQ(parse(text, &got), 0);
+		REQUIRE_EQ(got.tcp, m.tcp);
+		meta_files_free(&got);
+		free(text);
+	}
+	strcpy(m.hold, "ckpt_0123456789abcdef");
+	m.tcp = META_TCP_REPAIR;
+	REQUIRE_EQ(meta_files_format(&m, &text), 0);
+	REQUIRE_EQ(parse(text, &got), 0);
+	REQUIRE(!strcmp(got.hold, m.hold));
+	meta_files_free(&got);
+	free(text);
+	REQUIRE_EQ(parse("{\"version\": 1, \"files\": [], \"pipes\": []}", &got), 0);
+	REQUIRE(got.tcp == META_TCP_REFUSE && !*got.hold);
+	meta_files_free(&got);
+	REQUIRE_EQ(parse("{\"version\": 1, \"files\": [], \"pipes\": [], \"tcp\": \"keep\"}", &got), -EBADMSG);
+	REQUIRE_EQ(parse("{\"version\": 1, \"files\": [], \"pipes\": [], \"tcp\": 1}", &got), -EBADMSG);
+	REQUIRE_EQ(parse("{\"version\": 1, \"files\": [], \"hold\": \"ckpt_0123456789abcde;\"}", &got), -EBADMSG);
+	REQUIRE_EQ(parse("{\"version\": 1, \"files\": [], \"hold\": \"ckpt_0123456789abcde\"}", &got), -EBADMSG);
+}
+
 static const struct tap_test tests[] = {
+	{ "what_becomes_of_connections_is_read_as_it_was_written",
+	  what_becomes_of_connections_is_read_as_it_was_written },
 	{ "a_file_is_listed", a_file_is_listed },
 	{ "a_device_in_its_place_is_refused", a_device_in_its_place_is_refused },
 	{ "a_fifo_or_directory_in_its_place_is_refused",

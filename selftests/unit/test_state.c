@@ -120,6 +120,29 @@ static void put_policy(struct stream *s, int tid, uint64_t start)
 	put(s, CKPT_REC_MEMPOLICY | CKPT_REC_MUST, &rec, sizeof(rec), nodes, sizeof(nodes));
 }
 
+/* @like: no filter of its own. */
+static void put_filter(struct stream *s, int tid, uint32_t index, uint32_t nr, int like)
+{
+	static const struct sock_filter insns[] = { { .code = 6, .k = 0x7fff0000 }, { .code = 6 } };
+	const struct ckpt_rec_seccomp rec = { .tid = tid, .like = like, .index = index, .nr = nr,
+					      .len = like ? 0 : 2 };
+
+	put(s, CKPT_REC_SECCOMP | CKPT_REC_MUST, &rec, sizeof(rec), insns, like ? 0 : sizeof(insns));
+}
+
+/* With so many sequence numbers more to send, and received, than there are bytes; @sent of them were sent. */
+static void put_tcp(struct stream *s, uint32_t state, uint32_t to_send, uint32_t come, uint32_t sent)
+{
+	static const char bytes[] = "to sendcome";
+	const struct ckpt_rec_tcp rec = {
+		.ino = 7, .state = state, .send_unacked = 0xfffffffe, .send_end = 0xfffffffe + 7 + to_send,
+		.send_next = 0xfffffffe + sent,
+		.recv_read = 0xfffffffe, .recv_next = 0xfffffffe + 4 + come, .send_len = 7, .recv_len = 4,
+	};
+
+	put(s, CKPT_REC_TCP | CKPT_REC_MUST, &rec, sizeof(rec), bytes, 11);
+}
+
 static void put_thread(struct stream *s, int tid)
 {
 	static const uint32_t groups[] = { 4, 24, 27 };
@@ -139,6 +162,10 @@ static void put_thread(struct stream *s, int tid)
 	put(s, CKPT_REC_REGSET, &rs, sizeof(rs), zeros, sizeof(zeros));
 	put(s, CKPT_REC_CPUS, &cp, sizeof(cp), cpus, sizeof(cpus));
 	put_policy(s, tid, 0);
+	if (tid == 101) {
+		put_filter(s, tid, 1, 2, 0);	/* sorted by the parser */
+		put_filter(s, tid, 0, 2, 0);
+	}
 }
 
 static void put_end(struct stream *s)
@@ -169,6 +196,7 @@ static void begin(struct stream *s, unsigned int without)
 	put_policy(s, 0, 0x402000);
 	put_fd(s, 5, "/tmp/out", "pos:\t0\n");
 	put_fd(s, 1, "/tmp/log", "");
+	put_tcp(s, 1, 0, 0, 3);
 	put_lock(s, 5);
 	if (!(without & NO_THREADS)) {
 		put_thread(s, 100);
@@ -241,6 +269,8 @@ static void stream_becomes_its_model(void)
 	REQUIRE_EQ(m->threads[1].groups[2], 27);
 	REQUIRE_EQ(m->threads[1].cpus[0], 3);
 	REQUIRE_EQ(m->nr_policies, 3);
+	REQUIRE(m->nr_tcps == 1 && m->tcps[0].rec.ino == 7 && !memcmp(m->tcps[0].send, "to send", 7) &&
+		!memcmp(m->tcps[0].recv, "come", 4));
 	REQUIRE_EQ(m->policies[0].rec.start, 0x402000);
 	REQUIRE_EQ(m->policies[2].rec.tid, 101);
 	REQUIRE_EQ(m->policies[2].nodes[0], 5);
@@ -433,8 +463,32 @@ static void text_with_a_nul_inside_is_refused(void)
 	REQUIRE_EQ(parse(&s), -EINVAL);
 }
 
+/* A FIN counts, and there is one in some states alone. */
+static void connections_that_lack_bytes_are_refused(void)
+{
+	static const struct {
+		uint32_t state, to_send, come, sent;
+		int ret;
+	} cases[] = {
+		{ 1, 0, 1, 0, -EINVAL }, { 1, 1, 0, 0, -EINVAL }, { 1, -1, 0, 0, -EINVAL },
+		{ 1, 0, -1, 0, -EINVAL }, { 4, 1, 0, 0, 0 }, { 4, 2, 0, 0, -EINVAL },
+		{ 4, 0, 1, 0, -EINVAL }, { 8, 0, 1, 0, 0 }, { 8, 1, 0, 0, -EINVAL }, { 9, 1, 1, 0, 0 },
+		{ 9, 1, 2, 0, -EINVAL }, { 0, 0, 0, 0, -EINVAL }, { 13, 0, 0, 0, -EINVAL }, { 7, 5, 5, 0, 0 },
+		{ 1, 0, 0, 7, 0 }, { 1, 0, 0, 8, -EINVAL }, { 1, 0, 0, -1, -EINVAL }, { 4, 1, 0, 8, 0 },
+	};
+	static struct stream s;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		begin(&s, 0);
+		put_tcp(&s, cases[i].state, cases[i].to_send, cases[i].come, cases[i].sent);
+		finish(&s, 0);
+		REQUIRE_EQ(parse(&s), cases[i].ret);
+	}
+}
+
 static void lengths_beyond_the_record_are_refused(void)
 {
+	struct ckpt_rec_tcp tcp = { .state = 7, .recv_len = UINT32_MAX };
 	struct ckpt_rec_path path = { .what = CKPT_PATH_ROOT, .path_len = UINT32_MAX };
 	struct ckpt_rec_regset rs = { .tid = 100, .note = 0x202, .len = UINT32_MAX };
 	struct ckpt_rec_cpus cp = { .tid = 100, .nr_words = UINT32_MAX };
@@ -457,6 +511,38 @@ static void lengths_beyond_the_record_are_refused(void)
 	begin(&s, 0);
 	put(&s, CKPT_REC_MEMPOLICY, &mp, sizeof(mp), NULL, 0);
 	REQUIRE_EQ(parse(&s), -EINVAL);
+	begin(&s, 0);
+	put(&s, CKPT_REC_TCP, &tcp, sizeof(tcp), NULL, 0);
+	REQUIRE_EQ(parse(&s), -EINVAL);
+}
+
+/* Of thread 100, the leader. */
+static int parse_filters(const uint32_t (*v)[3], size_t nr)
+{
+	static struct stream s;
+
+	begin(&s, 0);
+	for (size_t i = 0; i < nr; i++)
+		put_filter(&s, 100, v[i][0], v[i][1], (int)v[i][2]);
+	finish(&s, 0);
+	return parse(&s);
+}
+
+static void filters_that_are_not_all_there_are_refused(void)
+{
+	static const uint32_t one[][3] = { { 0, 1, 0 } }, three[][3] = { { 2, 3, 0 }, { 0, 3, 0 }, { 1, 3, 0 } };
+	static const uint32_t gap[][3] = { { 2, 3, 0 }, { 0, 3, 0 } }, twice[][3] = { { 0, 2, 0 }, { 0, 2, 0 } };
+	static const uint32_t more[][3] = { { 0, 1, 0 }, { 1, 1, 0 } }, other[][3] = { { 0, 2, 0 }, { 1, 3, 0 } };
+	static const uint32_t self[][3] = { { 0, 0, 100 } }, nobody[][3] = { { 0, 0, 999 } };
+
+	REQUIRE_EQ(parse_filters(one, 1), 0);
+	REQUIRE_EQ(parse_filters(three, 3), 0);
+	REQUIRE_EQ(parse_filters(gap, 2), -EINVAL);
+	REQUIRE_EQ(parse_filters(twice, 2), -EINVAL);
+	REQUIRE_EQ(parse_filters(more, 2), -EINVAL);
+	REQUIRE_EQ(parse_filters(other, 2), -EINVAL);
+	REQUIRE_EQ(parse_filters(self, 1), -EINVAL);
+	REQUIRE_EQ(parse_filters(nobody, 1), -EINVAL);
 }
 
 /* Any bit may be wrong: the parser may take it or refuse it, but must not fall over it. */
@@ -512,7 +598,9 @@ static const struct tap_test tests[] = {
 	{ "impossible_mappings_are_refused", impossible_mappings_are_refused },
 	{ "strangers_are_refused", strangers_are_refused },
 	{ "text_with_a_nul_inside_is_refused", text_with_a_nul_inside_is_refused },
+	{ "connections_that_lack_bytes_are_refused", connections_that_lack_bytes_are_refused },
 	{ "lengths_beyond_the_record_are_refused", lengths_beyond_the_record_are_refused },
+	{ "filters_that_are_not_all_there_are_refused", filters_that_are_not_all_there_are_refused },
 	{ "no_flipped_bit_does_harm", no_flipped_bit_does_harm },
 	{ "no_random_damage_does_harm", no_random_damage_does_harm },
 };

@@ -156,7 +156,7 @@ static int new_picture(int fd, struct ckpt_err *err, struct ckpt_picture **ret_p
 int ckpt_session_picture(struct ckpt_session *session, uint32_t flags, struct ckpt_err *err,
 			 struct ckpt_picture **ret_picture)
 {
-	int fd, ret = session_snapshot(session->fd, session->pid, flags, NULL, err, &fd);
+	int fd, ret = session_snapshot(session->fd, session->pid, flags, NULL, NULL, err, &fd);
 
 	return ret ? ret : new_picture(fd, err, ret_picture);
 }

@@ -8,6 +8,8 @@
 #include "api-priv.h"
 #include "restore.h"
 
+#define CKPT_RESTORE_ALL	(CKPT_RESTORE_DISCARD_NEWER | CKPT_RESTORE_PIDNS)
+
 /* Both arrays are laid out alike in both headers, but are other types: copy. */
 struct options {
 	struct ckpt_restore_opts	opts;
@@ -25,7 +27,7 @@ static void free_options(struct options *o)
 static int make_options(const struct ckpt_restore_request *q, struct ckpt_err *err,
 			struct options *o)
 {
-	if (q->size != sizeof(*q) || !q->ref || q->reserved || q->flags & ~CKPT_RESTORE_DISCARD_NEWER)
+	if (q->size != sizeof(*q) || !q->ref || q->reserved || q->flags & ~CKPT_RESTORE_ALL)
 		return ckpt_err_set(err, EINVAL, "restore: size, flags or reference of the request");
 	o->fds = calloc(q->nr_fds + 1, sizeof(*o->fds));
 	o->paths = calloc(q->nr_paths + 1, sizeof(*o->paths));
@@ -41,6 +43,7 @@ static int make_options(const struct ckpt_restore_request *q, struct ckpt_err *e
 	o->opts.nr_paths = q->nr_paths;
 	o->opts.files_dir = q->files_dir;
 	o->opts.discard_newer = q->flags & CKPT_RESTORE_DISCARD_NEWER;
+	o->opts.pidns = q->flags & CKPT_RESTORE_PIDNS;
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "libckpt.h"
 
 #include "api-priv.h"
+#include "cgroup.h"
 #include "catalogue.h"
 #include "compact.h"
 #include "contents.h"
@@ -24,6 +25,9 @@ _Static_assert((int)CKPT_FILES_AUTO == SNAP_KEEP_AUTO && (int)CKPT_FILES_REFLINK
 	       (int)CKPT_BARRIER_AFTER == SNAP_BARRIER_AFTER &&
 	       (int)CKPT_BARRIER_STRICT == SNAP_BARRIER_STRICT &&
 	       (int)CKPT_BARRIER_NONE == SNAP_BARRIER_NONE, "they go through");
+
+_Static_assert((int)CKPT_OUTSIDE_REFUSE == META_TCP_REFUSE && (int)CKPT_OUTSIDE_CLOSE == META_TCP_CLOSE &&
+	       (int)CKPT_OUTSIDE_RESET == META_TCP_RESET, "they go through");
 
 struct ckpt_outcome {
 	struct snap_result	result;
@@ -43,10 +47,11 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	if (request->size != sizeof(*request) ||
 	    request->flags & ~(CKPT_TAKE_KILL | CKPT_TAKE_LOW_PRIORITY | CKPT_TAKE_FULL |
 			       CKPT_TAKE_DELTA | CKPT_TAKE_NO_READBACK | CKPT_TAKE_DEDUP |
-			       CKPT_TAKE_KEEP_DONTDUMP | CKPT_TAKE_NO_HOOKS | CKPT_TAKE_SELF_CONTAINED) ||
-	    request->reserved ||
+			       CKPT_TAKE_KEEP_DONTDUMP | CKPT_TAKE_NO_HOOKS | CKPT_TAKE_SELF_CONTAINED |
+			       CKPT_TAKE_TREE | CKPT_TAKE_UNTRACKED) ||
+	    request->tcp > CKPT_OUTSIDE_REPAIR ||
 	    request->files > CKPT_FILES_NONE || request->barrier > CKPT_BARRIER_NONE ||
-	    !(~request->flags & (CKPT_TAKE_FULL | CKPT_TAKE_DELTA)))
+	    !(~request->flags & (CKPT_TAKE_FULL | CKPT_TAKE_DELTA)) || (request->cgroup && request->pid))
 		return ckpt_err_set(err, EINVAL, "ckpt_take: size or flags of the request");
 	if (request->bwlimit && request->bwlimit < STREAM_LIMIT_MIN)
 		return ckpt_err_set(err, EINVAL, "ckpt_take: less than %u bytes in a second",
@@ -57,6 +62,9 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	o.pid = request->pid;
 	o.store = request->store;
 	o.name = request->name;
+	o.tree = request->flags & CKPT_TAKE_TREE || request->cgroup;
+	o.cgroup = request->cgroup;
+	o.untracked = request->flags & CKPT_TAKE_UNTRACKED;
 	o.kill = request->flags & CKPT_TAKE_KILL;
 	o.keep_marked = request->flags & CKPT_TAKE_KEEP_DONTDUMP;
 	o.no_hooks = request->flags & CKPT_TAKE_NO_HOOKS;
@@ -72,11 +80,14 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	o.timeout_ms = request->timeout_ms;
 	o.level = request->level;
 	o.keep = request->files;
+	o.tcp = request->tcp;
 	o.barrier = request->barrier;
 	o.files_limit = request->files_limit;
 	o.bwlimit = request->bwlimit;
 	o.progress = request->progress;
 	o.progress_arg = request->arg;
+	if (o.cgroup)
+		ret = cgroup_first(o.cgroup, err, &o.pid);
 	for (size_t i = 0; !ret && i < request->nr_encrypt_to; i++)
 		ret = recipients_parse(&to, request->encrypt_to[i], err);
 	o.encrypt_to = request->nr_encrypt_to ? &to : NULL;
@@ -124,6 +135,21 @@ const struct ckpt_stats *ckpt_outcome_stats(const struct ckpt_outcome *outcome)
 	return &outcome->result.stats;
 }
 
+size_t ckpt_outcome_processes(const struct ckpt_outcome *outcome)
+{
+	return outcome->result.processes;
+}
+
+size_t ckpt_outcome_tcp_lost(const struct ckpt_outcome *outcome)
+{
+	return outcome->result.tcp_lost;
+}
+
+size_t ckpt_outcome_tcp_held(const struct ckpt_outcome *outcome)
+{
+	return outcome->result.tcp_held;
+}
+
 uint64_t ckpt_outcome_left_out(const struct ckpt_outcome *outcome)
 {
 	return outcome->result.omit.bytes;
@@ -144,6 +170,7 @@ void ckpt_outcome_refusal(const struct ckpt_outcome *outcome, size_t i,
 {
 	const struct refusal *r = &outcome->result.judgement.refusals[i];
 
+	ret_refusal->pid = r->pid;
 	ret_refusal->thing = r->thing;
 	ret_refusal->number = r->number;
 	ret_refusal->path = r->path;

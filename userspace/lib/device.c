@@ -297,9 +297,12 @@ int session_steady(int session, struct ckpt_err *err, bool *ret_steady)
 }
 
 int session_snapshot(int session, pid_t pid, uint32_t flags, const uint8_t *parent,
-		     struct ckpt_err *err, int *ret_snapshot)
+		     const struct device_others *others, struct ckpt_err *err, int *ret_snapshot)
 {
-	struct ckpt_snapshot s = { .size = sizeof(s), .flags = flags };
+	struct ckpt_snapshot s = {
+		.size = sizeof(s), .flags = flags,
+		.others = others ? (uintptr_t)others->snapshots : 0, .nr_others = others ? others->nr : 0,
+	};
 	struct cause c = { .pid = pid, .syscall = -1 };
 	int ret;
 

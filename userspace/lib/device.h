@@ -42,8 +42,16 @@ int session_freeze(int session, pid_t pid, uint32_t timeout_ms, struct ckpt_err 
 int session_thaw(int session, struct ckpt_err *err, uint64_t *ret_pause_ns);
 /* *ret_steady: nobody has moved since the last freeze or snapshot of the session. */
 int session_steady(int session, struct ckpt_err *err, bool *ret_steady);
+
+/* Snapshots of other processes, whose shared memory is not copied again. */
+struct device_others {
+	int32_t		snapshots[CKPT_OTHERS_MAX];
+	uint32_t	nr;
+};
+
+/* @others may be NULL. */
 int session_snapshot(int session, pid_t pid, uint32_t flags, const uint8_t *parent,
-		     struct ckpt_err *err, int *ret_snapshot);
+		     const struct device_others *others, struct ckpt_err *err, int *ret_snapshot);
 
 /* Append the record stream to @ret_records.  @fd: a frozen session, or a snapshot. */
 int session_state(int fd, struct ckpt_err *err, struct buf *ret_records);

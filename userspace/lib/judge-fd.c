@@ -15,6 +15,7 @@
 #include <sys/sysmacros.h>
 
 #include "kind.h"
+#include "nameless.h"
 
 #define STDIO_MAX	2
 void refuse_fd(const struct fd_case *c, const char *reason, const char *remedy)
@@ -23,15 +24,20 @@ void refuse_fd(const struct fd_case *c, const char *reason, const char *remedy)
 }
 
 /* Whether it is, or shares its open file with, one of 0..2. */
-static bool is_stdio(const struct fd_case *c)
+static bool shares_stdio(const struct ckpt_model *m, const struct ckpt_model_fd *fd)
 {
 	for (int i = 0; i <= STDIO_MAX; i++) {
-		const struct ckpt_model_fd *std = ckpt_model_fd(c->model, i);
+		const struct ckpt_model_fd *std = ckpt_model_fd(m, i);
 
-		if (std && std->rec.file == c->fd->rec.file)
+		if (std && std->rec.file == fd->rec.file)
 			return true;
 	}
 	return false;
+}
+
+bool judge_is_stdio(const struct fd_case *c)
+{
+	return shares_stdio(c->model, c->fd);
 }
 
 /* Whether a descriptor before this one has the same file: it was counted already. */
@@ -51,6 +57,7 @@ static bool seen(const struct fd_case *c)
 void judge_deleted(const struct fd_case *c)
 {
 	const struct ckpt_rec_fd *r = &c->fd->rec;
+	uint64_t length;
 
 	if (r->id.nlink) {
 		refuse_fd(c, "was deleted by this name, but the file lives on under another",
@@ -59,8 +66,9 @@ void judge_deleted(const struct fd_case *c)
 	}
 	if (seen(c))
 		return;
-	*c->deleted_bytes += r->id.size;
-	if (*c->deleted_bytes > JUDGE_DELETED_MAX || r->id.size > JUDGE_DELETED_MAX)
+	length = nameless_length(c->model, &r->id, NULL);
+	*c->deleted_bytes += length;
+	if (*c->deleted_bytes > JUDGE_DELETED_MAX || length > JUDGE_DELETED_MAX)
 		judge_refuse(c->j, "fd", r->fd, c->fd->path, "close it before the snapshot",
 			     "is a deleted file; deleted files of more than %llu MiB together "
 			     "are not carried along", JUDGE_DELETED_MAX >> 20);
@@ -131,7 +139,7 @@ void judge_tty(const struct fd_case *c)
 {
 	bool master = c->fd->rec.id.rdev == makedev(5, 2);	/* ptmx: the other side */
 
-	if (c->fd->rec.id.rdev == makedev(5, 0) || (is_stdio(c) && !master))
+	if (c->fd->rec.id.rdev == makedev(5, 0) || (judge_is_stdio(c) && !master))
 		return;
 	refuse_fd(c, "is a terminal; only standard input, output and error may be one",
 	       "close it before the snapshot");
@@ -156,57 +164,79 @@ const struct ckpt_model_fd *judge_other_end(const struct ckpt_model *model,
 	return NULL;
 }
 
+bool judge_dead_end(const struct ckpt_model *model, const struct ckpt_model_fd *fd)
+{
+	return fd->rec.kind == CKPT_FDK_FIFO && fd->rec.path_flags & CKPT_PATHF_NO_NAME &&
+	       fd->rec.flags & CKPT_FD_OTHER_END_CLOSED && !shares_stdio(model, fd);
+}
+
 void judge_pipe(const struct fd_case *c)
 {
-	const struct ckpt_rec_fd *r = &c->fd->rec;
-	bool named = !(r->path_flags & CKPT_PATHF_NO_NAME);
+	struct pipe_facts p = { 0 };
 
-	if (!named && judge_other_end(c->model, c->fd)) {
-		if (r->file_flags & O_DIRECT)
-			refuse_fd(c, "is a pipe in packet mode, which is not supported yet",
-			       "close it before the snapshot");
-		return;
-	}
-	if (!is_stdio(c))
+	if (fd_pipe_facts(c->fd, &p) && p.notifies)
+		refuse_fd(c, "is a pipe the kernel writes notes to (O_NOTIFICATION_PIPE)",
+			  "close it before the snapshot");
+	else if (!judge_dead_end(c->model, c->fd) && !judge_other_end(c->model, c->fd) && !judge_is_stdio(c))
 		refuse_fd(c, "is a pipe; only standard input, output and error may be one yet, or one "
 		       "with both ends in the program", "close it before the snapshot");
-	else if (named && judge_other_end(c->model, c->fd))
-		refuse_fd(c, "is a named pipe with both ends in the program",
-		       "close it before the snapshot");
 }
 
 /* -------------------------------------------------------------------------------------------- */
 
-static const struct judge_flag fd_flags[] = {
-	{ CKPT_FD_ASYNC_OWNER, "sends signals to an owner (F_SETOWN, F_SETSIG)",
-	  "clear it with fcntl(fd, F_SETOWN, 0)" },
-	{ CKPT_FD_LEASE, "holds a lease (F_SETLEASE)", "give it up before the snapshot" },
-	{ }
-};
+/* Whether that number is in the snapshot: of a process, a thread, or a group that a process of it leads. */
+static bool has_owner(const struct ckpt_model *model, const struct fd_owner *o)
+{
+	for (size_t k = 0; k < ckpt_set_size(model); k++) {
+		const struct ckpt_model *m = ckpt_set_model(model, k);
+		const bool is = (uint64_t)m->proc.pid == o->number;
+
+		if (o->type == F_OWNER_PID && is)
+			return true;
+		if (o->type == F_OWNER_PGRP && is && m->proc.pgid == m->proc.pid)
+			return true;
+		for (size_t i = 0; o->type == F_OWNER_TID && i < m->nr_threads; i++)
+			if ((uint64_t)m->threads[i].rec.tid == o->number)
+				return true;
+	}
+	return false;
+}
+
+static void judge_owner(const struct fd_case *c)
+{
+	const struct ckpt_rec_creds *creds = &c->model->threads[0].creds;
+	static const char remedy[] = "clear it with fcntl(fd, F_SETOWN, 0)";
+	struct fd_owner o;
+
+	if (!fd_owner(c->fd, &o) || o.type > F_OWNER_PGRP || o.signal > CKPT_NSIG)
+		refuse_fd(c, "sends signals to an owner that is not known (F_SETOWN, F_SETSIG)", remedy);
+	else if (c->fd->rec.kind == CKPT_FDK_DIR)
+		refuse_fd(c, "is a directory that signals what happens in it (F_NOTIFY) or has an owner (F_SETOWN)",
+			  "close it before the snapshot");
+	else if (o.number && !has_owner(c->model, &o))
+		refuse_fd(c, "sends signals to an owner that is not in the snapshot (F_SETOWN)", remedy);
+	else if (o.number && (o.uid != creds->uid || o.euid != creds->euid))
+		refuse_fd(c, "sends signals to an owner that was set by another user (F_SETOWN)", remedy);
+}
 
 static void judge_fd(const struct fd_case *c)
 {
 	const struct ckpt_rec_fd *r = &c->fd->rec;
-	bool lease = r->flags & CKPT_FD_LEASE;		/* its owner and signals belong to it */
+	static const struct judge_flag unknown[] = { { } };
 
-	judge_flags(c->j, "fd", r->fd, c->fd->path,
-		    lease ? r->flags & ~CKPT_FD_ASYNC_OWNER : r->flags,
-		    CKPT_FD_CLOEXEC | CKPT_FD_SHARED_OUTSIDE, fd_flags);
-	if (r->file_flags & O_PATH) {
-		refuse_fd(c, "was opened with O_PATH, which is not supported yet",
-		       "close it before the snapshot");
-		return;
-	}
-	if (r->file_flags & O_ASYNC && !lease)
-		refuse_fd(c, "signals input and output (O_ASYNC)", "clear it with fcntl(fd, F_SETFL)");
+	judge_flags(c->j, "fd", r->fd, c->fd->path, r->flags,
+		    CKPT_FD_CLOEXEC | CKPT_FD_SHARED_OUTSIDE | CKPT_FD_OTHER_END_CLOSED | CKPT_FD_ASYNC_OWNER |
+		    CKPT_FD_LEASE, unknown);
+	if (r->flags & CKPT_FD_ASYNC_OWNER)
+		judge_owner(c);
 	if (c->kind->judge)
 		c->kind->judge(c);
 }
 
-void judge_fds(const struct ckpt_model *model, const struct judge_opts *opts, struct judgement *j)
+void judge_fds(const struct ckpt_model *model, const struct judge_opts *opts, struct judgement *j,
+	       uint64_t *deleted_bytes)
 {
-	uint64_t deleted = 0;
-	struct fd_case c = { .model = model, .opts = opts, .j = j, .deleted_bytes = &deleted };
+	struct fd_case c = { .model = model, .opts = opts, .j = j, .deleted_bytes = deleted_bytes };
 
 	for (size_t i = 0; i < model->nr_fds; i++) {
 		c.fd = &model->fds[i];

@@ -8,7 +8,6 @@
 
 static const struct judge_flag thread_flags[] = {
 	{ CKPT_THREAD_TRACED, "is being traced", "detach the debugger or strace" },
-	{ CKPT_THREAD_SECCOMP, "is under seccomp", "run it without the filter" },
 	{ CKPT_THREAD_IO_URING, "has used io_uring",
 	  "turn io_uring off in the program's settings" },
 	{ CKPT_THREAD_IOPORT, "may use I/O ports (ioperm, iopl)", NULL },
@@ -26,12 +25,32 @@ static const struct judge_flag thread_flags[] = {
 	{ CKPT_THREAD_SHSTK, "has a user shadow stack",
 	  "run it with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off" },
 	{ CKPT_THREAD_SPECULATION, "has set speculation controls (PR_SET_SPECULATION_CTRL)", NULL },
+	{ CKPT_THREAD_PERSONALITY, "has an execution domain of its own (personality)", NULL },
 	{ }
 };
 
 #define THREAD_ALLOWED	(CKPT_THREAD_NO_NEW_PRIVS | CKPT_THREAD_RESTORE_SIGMASK | \
 			 CKPT_THREAD_HAS_TIMEOUT | CKPT_THREAD_IO_FLUSHER | \
-			 CKPT_THREAD_MEMPOLICY)
+			 CKPT_THREAD_SECCOMP | CKPT_THREAD_MEMPOLICY | CKPT_THREAD_MCE_EARLY | CKPT_THREAD_MCE_LATE)
+
+static void judge_seccomp(const struct ckpt_model *m, const struct ckpt_rec_thread *t, struct judgement *j)
+{
+	const struct ckpt_model_seccomp *v;
+	size_t nr;
+
+	if (!(t->flags & CKPT_THREAD_SECCOMP))
+		return;
+	v = ckpt_model_seccomps(m, t->tid, &nr);
+	if (!v)
+		judge_refuse(j, "thread", t->tid, t->comm, "run it without a filter",
+			     "is under seccomp, and its filters cannot be read from this kernel");
+	if (v && v->rec.flags & CKPT_SECCOMP_STRICT)
+		judge_refuse(j, "thread", t->tid, t->comm, "run it without", "is in the strict mode of seccomp");
+	for (size_t i = 0; i < nr; i++)
+		if (v[i].rec.flags & CKPT_SECCOMP_LISTENER)
+			judge_refuse(j, "thread", t->tid, t->comm, "run it without that filter",
+				     "has a seccomp filter that asks another process (SECCOMP_RET_USER_NOTIF)");
+}
 
 static void judge_thread(const struct ckpt_rec_thread *t, struct judgement *j)
 {
@@ -63,6 +82,8 @@ static void judge_thread(const struct ckpt_rec_thread *t, struct judgement *j)
 
 void judge_threads(const struct ckpt_model *model, struct judgement *j)
 {
-	for (size_t i = 0; i < model->nr_threads; i++)
+	for (size_t i = 0; i < model->nr_threads; i++) {
 		judge_thread(&model->threads[i].rec, j);
+		judge_seccomp(model, &model->threads[i].rec, j);
+	}
 }

@@ -3,7 +3,7 @@
  * judge-vma.c - see judge.h: which mappings can be brought back.  No state.
  *
  * Allowed: private anonymous memory (heap, stacks, huge pages), shared anonymous memory, files that
- * are regular and still have their name, and what the kernel installs itself (vdso, vvar).
+ * are regular and still have their name, or none at all, and what the kernel installs itself (vdso, vvar).
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,13 +12,13 @@
 #include <sys/stat.h>
 
 #include "judge.h"
+#include "nameless.h"
 
 static const struct judge_flag vma_flags[] = {
 	{ CKPT_VMA_PFNMAP, "is memory of a device", "close the device before the snapshot" },
 	{ CKPT_VMA_UFFD, "is registered with userfaultfd", NULL },
 	{ CKPT_VMA_SHSTK, "is a shadow stack",
 	  "run it with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off" },
-	{ CKPT_VMA_SYSVSHM, "is System V shared memory", "detach it before the snapshot" },
 	{ CKPT_VMA_DAX, "maps persistent memory (DAX)", NULL },
 	{ CKPT_VMA_SEALED, "is sealed (mseal)", NULL },
 	{ CKPT_VMA_GUARDS, "has guard regions (MADV_GUARD_INSTALL), or had them",
@@ -28,7 +28,7 @@ static const struct judge_flag vma_flags[] = {
 };
 
 #define VMA_ALLOWED	(((CKPT_VMA_MAYEXEC << 1) - 1 + CKPT_VMA_MAYSHARE) | \
-			 CKPT_VMA_PKEY | CKPT_VMA_PKEY_MASK | CKPT_VMA_POLICY)
+			 CKPT_VMA_PKEY | CKPT_VMA_PKEY_MASK | CKPT_VMA_POLICY | CKPT_VMA_SYSVSHM)
 
 static bool special_ok(const char *name)
 {
@@ -45,18 +45,55 @@ static bool starts(const char *path, const char *with)
 	return path && !strncmp(path, with, strlen(with));
 }
 
+/* Whether a mapping before this one, or a descriptor, is of the same file: it was counted already. */
+static bool seen(const struct ckpt_model *model, const struct ckpt_model_vma *vma)
+{
+	for (const struct ckpt_model_vma *o = model->vmas; o < vma; o++)
+		if (nameless_same(o, vma))
+			return true;
+	for (size_t i = 0; i < model->nr_fds; i++)
+		if (nameless_maps_file(vma, &model->fds[i].rec.id))
+			return true;
+	return false;
+}
+
+/* What is not mapped shared has to be read in the pause. */
+static void count_unread(const struct ckpt_model *model, const struct ckpt_model_vma *vma,
+			 struct judgement *j, uint64_t *deleted_bytes)
+{
+	const struct ckpt_rec_vma *v = &vma->rec;
+	uint64_t length;
+
+	if (seen(model, vma))
+		return;
+	length = nameless_length(model, &v->id, vma);
+	*deleted_bytes += length;
+	if (length > JUDGE_DELETED_MAX || *deleted_bytes > JUDGE_DELETED_MAX)
+		judge_refuse(j, "mapping", v->start, vma->path, "unmap it before the snapshot, or map all of it shared",
+			     "maps a file without a name; more than %llu MiB of such files that are not "
+			     "mapped shared are not carried along", JUDGE_DELETED_MAX >> 20);
+}
+
+static void judge_nameless(const struct ckpt_model *model, const struct ckpt_model_vma *vma,
+			   struct judgement *j, uint64_t *deleted_bytes)
+{
+	const struct ckpt_rec_vma *v = &vma->rec;
+
+	if (v->path_flags & CKPT_PATHF_DELETED && v->id.nlink) {
+		judge_refuse(j, "mapping", v->start, vma->path, "put the name back (ln), or unmap it",
+			     "maps a file that was deleted by this name, but lives on under another");
+		return;
+	}
+	count_unread(model, vma, j, deleted_bytes);
+}
+
 static void judge_file(const struct ckpt_model *model, const struct ckpt_model_vma *vma,
-		       const struct judge_opts *opts, struct judgement *j)
+		       const struct judge_opts *opts, struct judgement *j, uint64_t *deleted_bytes)
 {
 	const struct ckpt_rec_vma *v = &vma->rec;
 	const char *pseudo = judge_pseudo_fs(v->id.fs_magic);
 	char link[80] = "";
 
-	if (starts(vma->path, "/memfd:")) {
-		judge_refuse(j, "mapping", v->start, vma->path, "run it without memfd",
-			     "is memory of a memfd, which is not supported yet");
-		return;
-	}
 	if (!S_ISREG(v->id.mode)) {
 		judge_refuse(j, "mapping", v->start, vma->path, NULL, "does not map a regular file");
 		return;
@@ -66,10 +103,8 @@ static void judge_file(const struct ckpt_model *model, const struct ckpt_model_v
 			     "maps a file of %s, which shows state of the kernel", pseudo);
 		return;
 	}
-	if (v->path_flags & CKPT_PATHF_DELETED) {
-		judge_refuse(j, "mapping", v->start, vma->path,
-			     "restart the program, so that it uses the new file",
-			     "maps a file that was deleted or replaced (an update?)");
+	if (nameless_maps(vma)) {
+		judge_nameless(model, vma, j, deleted_bytes);
 		return;
 	}
 	if (v->path_flags) {
@@ -99,7 +134,7 @@ static void judge_hugetlb(const struct ckpt_model_vma *vma, struct judgement *j)
 }
 
 static void judge_vma(const struct ckpt_model *model, const struct ckpt_model_vma *vma,
-		      const struct judge_opts *opts, struct judgement *j)
+		      const struct judge_opts *opts, struct judgement *j, uint64_t *deleted_bytes)
 {
 	const struct ckpt_rec_vma *v = &vma->rec;
 
@@ -114,7 +149,7 @@ static void judge_vma(const struct ckpt_model *model, const struct ckpt_model_vm
 		judge_refuse(j, "mapping", v->start, vma->path, "use newer tools",
 			     "has attributes this version does not know (%#" PRIx64 ")",
 			     (uint64_t)v->unknown_flags);
-	if (v->flags & (CKPT_VMA_PFNMAP | CKPT_VMA_SYSVSHM | CKPT_VMA_DAX))
+	if (v->flags & (CKPT_VMA_PFNMAP | CKPT_VMA_DAX))
 		return;			/* said already; what follows would repeat it */
 	if (v->flags & CKPT_VMA_VDSO)
 		return;
@@ -131,13 +166,15 @@ static void judge_vma(const struct ckpt_model *model, const struct ckpt_model_vm
 			     "has pages of an unexpected size (%u)", v->page_size);
 	else if (v->flags & (CKPT_VMA_ANON | CKPT_VMA_SHMEM))
 		return;
+	else if (v->flags & CKPT_VMA_SYSVSHM)
+		count_unread(model, vma, j, deleted_bytes);
 	else
-		judge_file(model, vma, opts, j);
+		judge_file(model, vma, opts, j, deleted_bytes);
 }
 
 void judge_vmas(const struct ckpt_model *model, const struct judge_opts *opts,
-		struct judgement *j)
+		struct judgement *j, uint64_t *deleted_bytes)
 {
 	for (size_t i = 0; i < model->nr_vmas; i++)
-		judge_vma(model, &model->vmas[i], opts, j);
+		judge_vma(model, &model->vmas[i], opts, j, deleted_bytes);
 }

@@ -77,7 +77,7 @@ void refusal_text(const struct refusal *r, char *buf, size_t size)
 {
 	char number[24] = "", whose[24] = "";
 
-	if (r->pid)
+	if (r->pid && !(r->number == r->pid && !strcmp(r->thing, "process")))
 		snprintf(whose, sizeof(whose), "process %d: ", r->pid);
 
 	if (r->number >= 0)
@@ -191,7 +191,7 @@ bool judge_writes_file(const struct ckpt_rec_vma *v)
 	       (v->file_flags & O_ACCMODE) == O_RDWR;
 }
 
-bool judge_in_place(const struct ckpt_model *model, const struct ckpt_file_id *id)
+static bool changes_in_place(const struct ckpt_model *model, const struct ckpt_file_id *id)
 {
 	for (size_t i = 0; i < model->nr_fds; i++) {
 		const struct ckpt_rec_fd *r = &model->fds[i].rec;
@@ -205,6 +205,14 @@ bool judge_in_place(const struct ckpt_model *model, const struct ckpt_file_id *i
 		if (v->id.ino == id->ino && v->id.dev == id->dev && judge_writes_file(v))
 			return true;
 	}
+	return false;
+}
+
+bool judge_in_place(const struct ckpt_model *model, const struct ckpt_file_id *id)
+{
+	for (size_t i = 0; i < ckpt_set_size(model); i++)
+		if (changes_in_place(ckpt_set_model(model, i), id))
+			return true;
 	return false;
 }
 
@@ -337,14 +345,35 @@ static void judge_timers(const struct ckpt_model *m, struct judgement *j)
 	}
 }
 
+/* One to write is broken by whoever opens the file, as reading its content for the image does. */
+static void judge_lease(const struct ckpt_model_fd *fd, const struct ckpt_rec_lock *l, struct judgement *j)
+{
+	const char *path = fd ? fd->path : NULL;
+
+	if (l->type == F_UNLCK)
+		judge_refuse(j, "fd", l->fd, path, "take the snapshot a moment later",
+			     "holds a lease that somebody waits for (F_SETLEASE)");
+	else if (l->type == F_WRLCK)
+		judge_refuse(j, "fd", l->fd, path, "give it up before the snapshot, or for one to read",
+			     "holds a lease to write (F_SETLEASE)");
+	else if (!fd || fd->rec.path_flags & CKPT_PATHF_DELETED)
+		judge_refuse(j, "fd", l->fd, path, "give it up before the snapshot",
+			     "holds a lease on a file that was deleted (F_SETLEASE)");
+}
+
 static void judge_locks(const struct ckpt_model *m, struct judgement *j)
 {
 	for (size_t i = 0; i < m->nr_locks; i++) {
 		const struct ckpt_rec_lock *l = &m->locks[i];
 		const struct ckpt_model_fd *fd = ckpt_model_fd(m, l->fd);
 
-		if (l->kind < CKPT_LOCK_POSIX || l->kind > CKPT_LOCK_OFD ||
-		    (l->type != F_RDLCK && l->type != F_WRLCK))
+		if (l->kind == CKPT_LOCK_LEASE)
+			judge_lease(fd, l, j);
+		else if (l->kind == CKPT_LOCK_DELEGATION)
+			judge_refuse(j, "fd", l->fd, fd ? fd->path : NULL, "give it up before the snapshot",
+				     "is told before others change it (F_SETDELEG)");
+		else if (l->kind < CKPT_LOCK_POSIX || l->kind > CKPT_LOCK_OFD ||
+			 (l->type != F_RDLCK && l->type != F_WRLCK))
 			judge_refuse(j, "lock", l->fd, fd ? fd->path : NULL, "use newer tools",
 				     "is a file lock of an unknown kind (%u, type %u)", l->kind,
 				     l->type);
@@ -353,10 +382,12 @@ static void judge_locks(const struct ckpt_model *m, struct judgement *j)
 
 int judge(const struct ckpt_model *model, const struct judge_opts *opts, struct judgement *j)
 {
+	uint64_t deleted = 0;
+
 	judge_process(model, opts, j);
 	judge_threads(model, j);
-	judge_vmas(model, opts, j);
-	judge_fds(model, opts, j);
+	judge_vmas(model, opts, j, &deleted);
+	judge_fds(model, opts, j, &deleted);
 	judge_locks(model, j);
 	judge_timers(model, j);
 	return j->no_memory ? -ENOMEM : 0;

@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "meta.h"
 #include "state.h"
 
 /* Bytes of deleted files that an image may carry along, all together. */
@@ -55,12 +56,14 @@ struct judgement {
  * @killed: the program ends at the snapshot, so files changed in place do not diverge
  * @kept: files changed in place are kept with the image
  * @tree: its children are in the snapshot too
+ * @tcp: what becomes of TCP connections whose other end is not in the snapshot
  * @pid: where to look up /proc/PID/fd of the live process; 0: do not look at files
  */
 struct judge_opts {
 	bool	killed;
 	bool	kept;
 	bool	tree;
+	enum meta_tcp tcp;
 	int	pid;
 };
 
@@ -96,9 +99,11 @@ struct judge_flag {
 void judge_flags(struct judgement *j, const char *thing, int64_t number, const char *path,
 		 uint64_t flags, uint64_t allowed, const struct judge_flag *table);
 
-void judge_fds(const struct ckpt_model *model, const struct judge_opts *opts, struct judgement *j);
+/* @deleted_bytes: so far, of all files without a name. */
+void judge_fds(const struct ckpt_model *model, const struct judge_opts *opts, struct judgement *j,
+	       uint64_t *deleted_bytes);
 void judge_vmas(const struct ckpt_model *model, const struct judge_opts *opts,
-		struct judgement *j);
+		struct judgement *j, uint64_t *deleted_bytes);
 void judge_threads(const struct ckpt_model *model, struct judgement *j);
 
 /* Name of a file system that only shows kernel state (proc, sysfs ...), NULL for others. */
@@ -118,8 +123,14 @@ bool judge_grows_only(const struct ckpt_rec_fd *fd);
 bool judge_changes_in_place(const struct ckpt_rec_fd *fd);
 bool judge_writes_file(const struct ckpt_rec_vma *vma);
 
-/* Whether the process changes the file of @id in place, by a descriptor or a mapping. */
+/* Whether one of the set of @model changes the file of @id in place, by a descriptor or a mapping. */
 bool judge_in_place(const struct ckpt_model *model, const struct ckpt_file_id *id);
+
+/*
+ * Whether it is one end of a pipe whose other end nobody has, and not one of 0..2, which a restore is given
+ * anew.
+ */
+bool judge_dead_end(const struct ckpt_model *model, const struct ckpt_model_fd *fd);
 
 /* Another descriptor of the same pipe that has the other end, or both; NULL when there is none. */
 const struct ckpt_model_fd *judge_other_end(const struct ckpt_model *model,

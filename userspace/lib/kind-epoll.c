@@ -10,7 +10,8 @@
  *  1. snap: save_epoll() has each item's open file found among the descriptors, else it is refused.
  *  2. restore: open_epoll() makes an empty one and notes the items (restore_files_watch()).
  *  3. adopt_epoll(), in the child when its descriptors have their numbers: items are added, and where a
- *     number is not of that file any more it is for that moment.
+ *     number is not of that file any more it is for that moment.  Those of an instance that watches a
+ *     socket the program makes itself are added when it has (restore_watches()).
  *
  * What is ready is found anew when an item is added.  So an edge the program has seen is reported once
  * more (EPOLLET): events may be reported that way at any time, and one that is lost would never come.
@@ -104,7 +105,7 @@ static bool take_items(const struct ckpt_model_fd *fd, struct item **ret, size_t
 		lines += *c == '\n';
 	*ret_nr = 0;
 	*ret = calloc(lines + 1, sizeof(**ret));
-	while (*ret && *at) {
+	while (*ret && !fd_kind_ends(at)) {
 		if (!take_item(&at, &(*ret)[*ret_nr]))
 			return false;
 		++*ret_nr;
@@ -117,7 +118,7 @@ static void judge_epoll(const struct fd_case *c)
 	const char *at = c->fd->info ? c->fd->info : "";
 	struct item i;
 
-	while (*at)
+	while (!fd_kind_ends(at))
 		if (!take_item(&at, &i)) {
 			refuse_fd(c, "is an epoll instance that watches too many descriptors, or one the "
 				  "kernel does not tell enough of", "close it before the snapshot");
@@ -335,12 +336,24 @@ static int add(const struct restore *rs, int epfd, const struct watch *w)
 	return r ? r : back;
 }
 
+bool restore_epoll_is_late(const struct restore *rs, const struct ckpt_model_fd *f)
+{
+	const struct restore_files *fs = rs->files;
+
+	for (size_t i = 0; i < fs->nr_watches; i++)
+		if (fs->watches[i].epoll == f && restore_socket_is_late(rs, fs->watches[i].file))
+			return true;
+	return false;
+}
+
 static int adopt_epoll(const struct restore *rs, const struct ckpt_model_fd *f, int fd,
 		       const char **ret_what)
 {
 	static char what[80];
 	const struct restore_files *fs = rs->files;
 
+	if (fs->sockets_made != restore_epoll_is_late(rs, f))
+		return 0;
 	for (int fired = 1; fired >= 0; fired--)
 		for (size_t i = 0; i < fs->nr_watches; i++) {
 			const struct watch *w = &fs->watches[i];

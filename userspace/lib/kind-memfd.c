@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * kind-memfd.c - memfd_create(2): a file of memory without a place, of which only descriptors are left.
- * One that is mapped is refused (judge-vma.c).  No state.
+ * kind-memfd.c - memfd_create(2): a file of memory without a place, of which only descriptors and mappings
+ * are left.  No state.
  *
- * The image has its seals (32 bits, and 32 that are zero) and behind them its content.  Open files of one
- * memfd share what was made for the first (struct nameless).
+ * The image has its seals (32 bits, and 32 that are zero) and behind them what of its content is not in
+ * anybody's pages (nameless.h).  Open files and mappings of one memfd share what was made for the first
+ * (restore-nameless.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "kind.h"
+#include "nameless.h"
 #include "restore-files.h"
 #include "snap.h"
 #include "util.h"
@@ -34,8 +36,7 @@ struct head {
 
 static bool is_memfd(const struct ckpt_model_fd *fd)
 {
-	return fd->rec.kind == CKPT_FDK_REG && fd->rec.path_flags & CKPT_PATHF_NO_NAME && fd->path &&
-	       !strncmp(fd->path, PREFIX, strlen(PREFIX));
+	return fd->rec.kind == CKPT_FDK_REG && nameless_is_memfd(fd->path, fd->rec.path_flags);
 }
 
 static void judge_memfd(const struct fd_case *c)
@@ -51,7 +52,8 @@ static bool saves_memfd(const struct ckpt_model *model, const struct ckpt_model_
 	return true;
 }
 
-static int read_memfd(int in, uint64_t size, struct buf *content)
+int save_memfd_content(const struct ckpt_model *model, const struct ckpt_file_id *id, int in,
+		       struct buf *content)
 {
 	struct head head = { 0 };
 	int seals = fcntl(in, F_GET_SEALS), r;
@@ -59,14 +61,8 @@ static int read_memfd(int in, uint64_t size, struct buf *content)
 	if (seals < 0)
 		return -errno;
 	head.seals = (uint32_t)seals;
-	r = buf_reserve(content, sizeof(head) + size + 1);
-	if (r)
-		return r;
-	memcpy(content->data, &head, sizeof(head));
-	r = util_pread_full(in, content->data + sizeof(head), size, 0);
-	if (!r)
-		content->len = sizeof(head) + size;
-	return r;
+	r = buf_append(content, &head, sizeof(head));
+	return r ? r : nameless_read(model, id, NULL, in, content);
 }
 
 static int save_memfd(const struct ckpt_model *model, const struct ckpt_model_fd *fd,
@@ -77,7 +73,7 @@ static int save_memfd(const struct ckpt_model *model, const struct ckpt_model_fd
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", model->proc.pid, fd->rec.fd);
 	in = open(path, O_RDONLY | O_CLOEXEC);
-	r = in < 0 ? -errno : read_memfd(in, fd->rec.id.size, &d->content);
+	r = in < 0 ? -errno : save_memfd_content(model, &fd->rec.id, in, &d->content);
 	if (in >= 0)
 		close(in);
 	if (r)
@@ -97,83 +93,54 @@ static int create(const char *name)
 	return fd;
 }
 
-/* Memory it had none of stays so: pages of zeros are not written. */
-static int fill(int fd, const char *data, size_t len)
-{
-	static const char zeros[RESTORE_PAGE];
-
-	for (size_t at = 0; at < len; at += RESTORE_PAGE) {
-		size_t n = len - at < RESTORE_PAGE ? len - at : RESTORE_PAGE;
-		ssize_t done = n;
-
-		if (memcmp(data + at, zeros, n))
-			done = pwrite(fd, data + at, n, (off_t)at);
-		if (done != (ssize_t)n)
-			return done < 0 ? -errno : -EIO;
-	}
-	return 0;
-}
-
-/* Seals last, for they forbid the rest. */
 static int set_up(int fd, const struct ckpt_file_id *id, const char *data, size_t len)
 {
-	struct head head;
 	int r;
 
-	memcpy(&head, data, sizeof(head));
 	if (ftruncate(fd, (off_t)id->size) < 0)
 		return -errno;
-	r = fill(fd, data + sizeof(head), len - sizeof(head));
+	r = restore_fill_file(fd, data, len);
 	if (r)
 		return r;
-	if (fchown(fd, id->uid, id->gid) < 0 || fchmod(fd, id->mode & 07777) < 0)
-		return -errno;
-	restore_set_mtime(fd, id->mtime_ns);
-	return head.seals && fcntl(fd, F_ADD_SEALS, head.seals) < 0 ? -errno : 0;
+	return fchown(fd, id->uid, id->gid) < 0 || fchmod(fd, id->mode & 07777) < 0 ? -errno : 0;
 }
 
-static int make(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
+int restore_memfd_make(struct restore *rs, const char *thing, struct nameless *n)
 {
-	int section = restore_files_section_of_inode(rs, &f->rec.id), fd, r;
+	int section = restore_files_section_of_inode(rs, n->id), r;
+	struct head head;
 	char *data = NULL;
 	size_t len = 0;
 
 	r = section < 0 ? 0 : image_load(rs->image, (uint32_t)section, rs->err, (void **)&data, &len);
 	if (r)
 		return r;
-	if (section < 0 || len < sizeof(struct head) || len - sizeof(struct head) > f->rec.id.size) {
+	if (section < 0 || len < sizeof(head) || len - sizeof(head) > n->id->size) {
 		free(data);
 		return ckpt_err_set(rs->err, -ENODATA, "%s: the image does not hold the content of %s",
-				    thing, f->path);
+				    thing, n->path);
 	}
-	fd = create(f->path + strlen(PREFIX));
-	r = fd < 0 ? -errno : set_up(fd, &f->rec.id, data, len);
+	memcpy(&head, data, sizeof(head));
+	n->seals = head.seals;
+	n->fd = create(n->path + strlen(PREFIX));
+	r = n->fd < 0 ? -errno : set_up(n->fd, n->id, data + sizeof(head), len - sizeof(head));
 	free(data);
 	if (!r)
-		return fd;
-	ckpt_err_sys(rs->err, r, "%s: make the memfd %s again", thing, f->path);
-	if (fd >= 0)
-		close(fd);
+		return 0;
+	ckpt_err_sys(rs->err, r, "%s: make the memfd %s again", thing, n->path);
+	if (n->fd >= 0)
+		close(n->fd);
 	return r;
 }
 
 static int open_memfd(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
 		      bool *ret_borrowed)
 {
-	struct restore_set *set = rs->set;
-	struct nameless *n = set->nameless;
-	int fd, r = 0;
+	struct nameless *n;
+	int fd, r = restore_nameless_get(rs, thing, &f->rec.id, f->path, f->rec.path_flags, &n);
 
-	while (n < set->nameless + set->nr_nameless &&
-	       (n->id->ino != f->rec.id.ino || n->id->dev != f->rec.id.dev))
-		n++;
-	if (n == set->nameless + set->nr_nameless) {
-		fd = make(rs, thing, f);
-		if (fd < 0)
-			return fd;
-		*n = (struct nameless){ .id = &f->rec.id, .rs = rs, .fd = fd };
-		set->nr_nameless++;
-	}
+	if (r)
+		return r;
 	fd = restore_reopen(n->fd, (int)f->rec.file_flags);
 	if (fd < 0)
 		return ckpt_err_sys(rs->err, errno, "%s: open a memfd again", thing);

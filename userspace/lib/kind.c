@@ -8,8 +8,6 @@
 
 #include "kind.h"
 
-#define PIDFS_MAGIC	0x50494446	/* linux/magic.h */
-
 bool fd_kind_is_anon(const struct ckpt_model_fd *fd, const char *name)
 {
 	static const char prefix[] = "anon_inode:";
@@ -21,9 +19,9 @@ bool fd_kind_is_anon(const struct ckpt_model_fd *fd, const char *name)
 
 bool fd_kind_same(const struct ckpt_model_fd *a, const struct ckpt_model_fd *b)
 {
-	/* All anonymous kinds have one inode between them. */
+	/* All anonymous kinds have one inode between them; and numbers of files are those of one process. */
 	if (a->rec.kind == CKPT_FDK_ANON || b->rec.kind == CKPT_FDK_ANON)
-		return a->rec.file == b->rec.file;
+		return a->rec.kind == b->rec.kind && a->rec.file == b->rec.file;
 	return a->rec.id.ino == b->rec.id.ino && a->rec.id.dev == b->rec.id.dev;
 }
 
@@ -39,6 +37,13 @@ const char *fd_kind_line(const struct ckpt_model_fd *fd, const char *key)
 	return line ? line + strlen(key) : NULL;
 }
 
+bool fd_kind_ends(const char *at)
+{
+	static const char any[] = "owner-";
+
+	return !*at || !strncmp(at, any, strlen(any));
+}
+
 bool fd_kind_info(const struct ckpt_model_fd *fd, const char *key, int base, uint64_t *ret)
 {
 	const char *line = fd_kind_line(fd, key);
@@ -49,6 +54,15 @@ bool fd_kind_info(const struct ckpt_model_fd *fd, const char *key, int base, uin
 	errno = 0;
 	*ret = strtoull(line, &end, base);
 	return end != line && !errno && (!*end || strchr(" \t\n", *end));
+}
+
+bool fd_owner(const struct ckpt_model_fd *fd, struct fd_owner *ret)
+{
+	return fd_kind_info(fd, "owner-type:", 10, &ret->type) &&
+	       fd_kind_info(fd, "owner-number:", 10, &ret->number) &&
+	       fd_kind_info(fd, "owner-signal:", 10, &ret->signal) &&
+	       fd_kind_info(fd, "owner-uid:", 10, &ret->uid) &&
+	       fd_kind_info(fd, "owner-euid:", 10, &ret->euid);
 }
 
 /* ------------------------------------------------------------------ kinds that are refused */
@@ -68,11 +82,9 @@ static void judge_refused(const struct fd_case *c)
 		.what = text, .is = is_##id, .judge = judge_refused,		\
 	}
 
-REFUSED_ANON(inotify, "inotify", "an inotify instance");
 REFUSED_ANON(fanotify, "[fanotify]", "a fanotify group");
 REFUSED_ANON(io_uring, "[io_uring]", "an io_uring");
 REFUSED_ANON(userfaultfd, "[userfaultfd]", "a userfaultfd");
-REFUSED_ANON(pidfd, "[pidfd]", "a pidfd");
 REFUSED_ANON(perf, "[perf_event]", "a perf event");
 REFUSED_ANON(fscontext, "[fscontext]", "a mount being set up");
 REFUSED_ANON(bpf, "bpf-", "a BPF object");
@@ -85,21 +97,6 @@ static bool is_anon(const struct ckpt_model_fd *fd)
 }
 
 static const struct fd_kind kind_anon = { .what = "a kernel object", .is = is_anon, .judge = judge_refused };
-
-/* Since Linux 6.9 a pidfd is a file of a file system of its own. */
-static bool is_pidfs(const struct ckpt_model_fd *fd)
-{
-	return fd->rec.kind == CKPT_FDK_REG && fd->rec.id.fs_magic == PIDFS_MAGIC;
-}
-
-static const struct fd_kind kind_pidfs = { .what = "a pidfd", .is = is_pidfs, .judge = judge_refused };
-
-static bool is_socket(const struct ckpt_model_fd *fd)
-{
-	return fd->rec.kind == CKPT_FDK_SOCK;
-}
-
-static const struct fd_kind kind_socket = { .what = "a socket", .is = is_socket, .judge = judge_refused };
 
 static bool is_block_device(const struct ckpt_model_fd *fd)
 {
@@ -172,10 +169,10 @@ static const struct fd_kind kind_pipe = {
 
 /* What is more special comes first. */
 static const struct fd_kind * const kinds[] = {
-	&kind_eventfd, &kind_epoll, &kind_timerfd, &kind_signalfd, &kind_inotify, &kind_fanotify,
+	&kind_path, &kind_eventfd, &kind_epoll, &kind_timerfd, &kind_signalfd, &kind_inotify, &kind_fanotify,
 	&kind_io_uring, &kind_userfaultfd, &kind_pidfd, &kind_perf, &kind_fscontext, &kind_bpf,
-	&kind_kvm, &kind_dmabuf, &kind_anon, &kind_pidfs, &kind_memfd, &kind_file, &kind_device,
-	&kind_tty, &kind_pipe, &kind_socket, &kind_block_device, &kind_unknown,
+	&kind_kvm, &kind_dmabuf, &kind_anon, &kind_memfd, &kind_shown, &kind_file, &kind_pty, &kind_device,
+	&kind_tty, &kind_fifo, &kind_pipe, &kind_socket, &kind_block_device, &kind_unknown,
 };
 
 const struct fd_kind *fd_kind_of(const struct ckpt_model_fd *fd)

@@ -22,6 +22,7 @@
 
 #include "judge.h"
 
+struct buf;
 struct restore;
 struct snap_deleted;
 
@@ -50,6 +51,8 @@ struct fd_case {
  *	calls alone.  @fd is of the open file that @open made.  0 or -errno, with *ret_what it was about
  * @arm: set going what counts time, late, when the program is about to run; @fd is of the open file that
  *	@open made.  0 or -errno with the text in rs->err.  NULL: nothing of it does
+ * @settle: forget what the restore itself has brought about in it, the last before the program runs;
+ *	@fd is of the open file that @open made.  NULL: there is no such thing
  */
 struct fd_kind {
 	const char *what;
@@ -63,7 +66,11 @@ struct fd_kind {
 	int (*adopt)(const struct restore *rs, const struct ckpt_model_fd *f, int fd,
 		     const char **ret_what);
 	int (*arm)(struct restore *rs, const char *thing, const struct ckpt_model_fd *f, int fd);
+	void (*settle)(int fd);
 };
+
+/* O_LARGEFILE as the kernel shows it; to the C library it is 0 here. */
+#define KIND_LARGEFILE	0100000u
 
 /* The handler of a descriptor; one that refuses it when the kind is not known. */
 const struct fd_kind *fd_kind_of(const struct ckpt_model_fd *fd);
@@ -77,18 +84,45 @@ bool fd_kind_is_anon(const struct ckpt_model_fd *fd, const char *name);
 /* What follows @key at the beginning of a line of the fdinfo text; NULL: there is no such line. */
 const char *fd_kind_line(const struct ckpt_model_fd *fd, const char *key);
 
+/* Whether a text of fdinfo has no more lines of the kind's own: the end, or what any file may have. */
+bool fd_kind_ends(const char *at);
+
 /* The number behind @key ("eventfd-count:") at the beginning of a line of the fdinfo text; false: there is none. */
 bool fd_kind_info(const struct ckpt_model_fd *fd, const char *key, int base, uint64_t *ret);
 
 /* Note that a descriptor cannot be brought back. */
 void refuse_fd(const struct fd_case *c, const char *reason, const char *remedy);
 
+/* What the module tells of a pipe; kind-fifo.c has the words. */
+struct pipe_facts {
+	uint64_t readers, writers, bytes, notifies, hung_up;
+};
+
+/* False: the image is of a module that did not. */
+bool fd_pipe_facts(const struct ckpt_model_fd *fd, struct pipe_facts *ret);
+/* Write what was in the pipe of @f, with the borders of its packets.  0 or -errno. */
+int fd_pipe_fill(const struct ckpt_model_fd *f, int fd, const char *data, size_t len);
+
+/* Whom an open file tells: module/state_owner.c has the words. */
+struct fd_owner {
+	uint64_t type, number, signal, uid, euid;
+};
+
+/* False: the image does not tell. */
+bool fd_owner(const struct ckpt_model_fd *fd, struct fd_owner *ret);
+
 /* judge-fd.c */
+/* Whether it is, or shares its open file with, one of 0..2. */
+bool judge_is_stdio(const struct fd_case *c);
 void judge_file(const struct fd_case *c);
 void judge_deleted(const struct fd_case *c);
 void judge_device(const struct fd_case *c);
 void judge_tty(const struct fd_case *c);
 void judge_pipe(const struct fd_case *c);
+
+/* kind-memfd.c: what the image holds of one, that @in is a descriptor of. */
+int save_memfd_content(const struct ckpt_model *model, const struct ckpt_file_id *id, int in,
+		       struct buf *content);
 
 /* snap-files.c */
 bool saves_deleted(const struct ckpt_model *model, const struct ckpt_model_fd *fd);
@@ -108,11 +142,27 @@ int open_pipe(struct restore *rs, const char *thing, const struct ckpt_model_fd 
 int open_outside(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
 		 bool *ret_borrowed);
 
+/* restore-pty.c */
+int open_pty(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+	     bool *ret_borrowed);
+int arm_pty(struct restore *rs, const char *thing, const struct ckpt_model_fd *f, int fd);
+
+/* restore-socket.c */
+int open_socket(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+		bool *ret_borrowed);
+
 /* kind-NAME.c */
 extern const struct fd_kind kind_epoll;
 extern const struct fd_kind kind_eventfd;
+extern const struct fd_kind kind_fifo;
+extern const struct fd_kind kind_inotify;
 extern const struct fd_kind kind_memfd;
+extern const struct fd_kind kind_path;
+extern const struct fd_kind kind_pidfd;
+extern const struct fd_kind kind_pty;
+extern const struct fd_kind kind_shown;
 extern const struct fd_kind kind_signalfd;
+extern const struct fd_kind kind_socket;
 extern const struct fd_kind kind_timerfd;
 
 #endif

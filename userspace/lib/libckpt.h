@@ -162,6 +162,8 @@ int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
 #define CKPT_TAKE_KEEP_DONTDUMP	(1u << 6)	/* save memory marked MADV_DONTDUMP too */
 #define CKPT_TAKE_NO_HOOKS	(1u << 7)	/* do not ask the program's hooks */
 #define CKPT_TAKE_SELF_CONTAINED (1u << 8)	/* with executable, libraries and mapped files */
+#define CKPT_TAKE_TREE		(1u << 9)	/* with all processes that descend from it */
+#define CKPT_TAKE_UNTRACKED	(1u << 10)	/* keep no account of what changes from now on */
 
 /* When the program's own files are synced: see ckptctl(8), --barrier. */
 enum ckpt_barrier_when {
@@ -179,6 +181,14 @@ enum ckpt_files {
 	CKPT_FILES_NONE		= 4,
 };
 
+/* What becomes of TCP connections whose other end is not in the snapshot: see ckptctl(8), --tcp. */
+enum ckpt_outside {
+	CKPT_OUTSIDE_REFUSE		= 0,
+	CKPT_OUTSIDE_CLOSE		= 1,
+	CKPT_OUTSIDE_RESET		= 2,
+	CKPT_OUTSIDE_REPAIR		= 3,	/* with CKPT_TAKE_KILL */
+};
+
 /* Levels beside zstd's: as high as the disk is slow; and memory stored as it is. */
 #define CKPT_LEVEL_AUTO	0
 #define CKPT_LEVEL_NONE	(-1000000)
@@ -187,7 +197,7 @@ enum ckpt_files {
  * struct ckpt_take_request - what is wanted
  * @size: sizeof(struct ckpt_take_request)
  * @flags: CKPT_TAKE_*
- * @pid: process
+ * @pid: process; 0 with @cgroup
  * @timeout_ms: of the freeze; 0: the module's default
  * @store: path; NULL: $CKPT_STORE, else /var/lib/ckpt; made when missing
  * @name: of the job, 1 to 64 of [A-Za-z0-9._-]; NULL: COMMAND-PID
@@ -199,9 +209,11 @@ enum ckpt_files {
  * @progress: told bytes done and of all; not 0 gives up with that negative errno; may be NULL
  * @arg: for @progress
  * @hooks_timeout_ms: the program's hook before the snapshot may take; 0: 10000
- * @reserved: zero
+ * @tcp: enum ckpt_outside
  * @encrypt_to: @nr_encrypt_to public keys, or files with such, to encrypt the image to; none: it is not
  *	encrypted, which is refused (-ENOKEY) of a job whose newest generation is, unless CKPT_TAKE_FULL
+ * @cgroup: instead of @pid: all processes of this control group and those below, and what descends from
+ *	them: a directory of a cgroup file system, or what /proc/PID/cgroup shows; else NULL
  */
 struct ckpt_take_request {
 	size_t		size;
@@ -218,13 +230,15 @@ struct ckpt_take_request {
 	int		(*progress)(uint64_t done, uint64_t total, void *arg);
 	void		*arg;
 	uint32_t	hooks_timeout_ms;
-	uint32_t	reserved;
+	uint32_t	tcp;
 	const char *const *encrypt_to;
 	size_t		nr_encrypt_to;
+	const char	*cgroup;
 };
 
 /**
  * struct ckpt_refusal - one thing that cannot be brought back
+ * @pid: whose it is, of a tree; else 0
  * @thing: "fd", "mapping", "thread", "process", "timer", "lock"
  * @number: its number or address, -1 when it has none
  * @path: file it belongs to, or NULL
@@ -232,6 +246,7 @@ struct ckpt_take_request {
  * @remedy: what can be done, or NULL
  */
 struct ckpt_refusal {
+	pid_t		pid;
 	const char	*thing;
 	int64_t		number;
 	const char	*path;
@@ -242,8 +257,8 @@ struct ckpt_refusal {
 struct ckpt_outcome;
 
 /*
- * Take a snapshot of a process and commit it as the next generation of its job.  Whatever fails, the
- * process goes on as if nothing had been asked and the store is as before.  -EOPNOTSUPP: something
+ * Take a snapshot of a process, or a tree of processes at one instant, and commit it as the next
+ * generation of its job.  Whatever fails, they go on as if nothing had been asked and the store is as before.  -EOPNOTSUPP: something
  * cannot be restored; *ret_outcome then tells all of it.
  * Other errors: those of ckpt_dev_open(), ckpt_session_attach() and ckpt_session_freeze(), and of
  * the store: -ENOSPC, -EROFS, -EACCES ...
@@ -261,7 +276,16 @@ const char *ckpt_outcome_path(const struct ckpt_outcome *outcome);
 const char *ckpt_outcome_parent(const struct ckpt_outcome *outcome);
 const char *ckpt_outcome_why_full(const struct ckpt_outcome *outcome);
 uint64_t ckpt_outcome_size(const struct ckpt_outcome *outcome);
+/*
+ * Of a tree, figures are sums over its processes, but out_pause_ns: from the first that stood still to
+ * the last that went on.
+ */
 const struct ckpt_stats *ckpt_outcome_stats(const struct ckpt_outcome *outcome);
+/* How many processes of a tree were taken, zombies not counted; 0 without CKPT_TAKE_TREE. */
+size_t ckpt_outcome_processes(const struct ckpt_outcome *outcome);
+/* How many TCP connections a restored program will have lost, or wait for one: see enum ckpt_outside. */
+size_t ckpt_outcome_tcp_lost(const struct ckpt_outcome *outcome);
+size_t ckpt_outcome_tcp_held(const struct ckpt_outcome *outcome);
 /* Bytes of memory that are not in the image, being marked MADV_DONTDUMP: zero after a restore. */
 uint64_t ckpt_outcome_left_out(const struct ckpt_outcome *outcome);
 /* What the program's hook before the snapshot took; 0: none was called. */
@@ -450,6 +474,7 @@ struct ckpt_rebind_path {
 
 /* Flags of a restore. */
 #define CKPT_RESTORE_DISCARD_NEWER	0x1u	/* keep no copy of newer files that are put back */
+#define CKPT_RESTORE_PIDNS		0x2u	/* in a PID namespace of its own */
 
 /**
  * struct ckpt_restore_request - what to bring back, and how
@@ -481,7 +506,9 @@ int ckpt_store_compact(struct ckpt_store *store, const char *ref, struct ckpt_er
 /*
  * Bring a process back and let it run: with its old number, as a child of the caller, who has to
  * wait for it.  @store may be NULL when @ref is a path.  Either it runs as it did at the snapshot
- * or nothing is left behind.
+ * or nothing is left behind.  With CKPT_RESTORE_PIDNS it has its old number in its namespace, and is the
+ * child of a process there that waits for it; *ret_pid is its number for the caller.
+ * Of a control group *ret_pid is the first; others who had no parent in it are children of the caller too.
  * -EEXIST: the number is in use; -ESTALE: a file is not what it was; -ENOENT: one is gone; -EPERM.
  */
 int ckpt_restore_start(struct ckpt_store *store, const struct ckpt_restore_request *request,

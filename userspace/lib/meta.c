@@ -134,6 +134,8 @@ static json_t *file_to_json(const struct meta_file *f)
 		bad |= json_object_set_new(o, "uid", json_integer(f->uid));
 		bad |= json_object_set_new(o, "gid", json_integer(f->gid));
 		bad |= json_object_set_new(o, "section", json_integer(f->section));
+		if (f->keeper)
+			bad |= json_object_set_new(o, "process", json_integer(f->keeper));
 	}
 	if (meta_has_content(f))
 		bad |= json_object_set_new(o, "ctime_ns", json_integer(f->ctime_ns));
@@ -162,6 +164,11 @@ char *meta_text(const json_t *json, size_t flags)
 	return text;
 }
 
+const char * const meta_tcps[] = {
+	[META_TCP_REFUSE] = "refuse", [META_TCP_CLOSE] = "close", [META_TCP_RESET] = "reset",
+	[META_TCP_REPAIR] = "repair", NULL
+};
+
 int meta_files_format(const struct meta_files *m, char **ret_text)
 {
 	json_t *list = json_array(), *pipes = json_array(), *top = NULL;
@@ -175,7 +182,8 @@ int meta_files_format(const struct meta_files *m, char **ret_text)
 				"file", (json_int_t)m->pipes[i].file,
 				"capacity", (json_int_t)m->pipes[i].capacity)) < 0)
 			goto out;
-	top = json_pack("{s:i,s:O,s:O}", "version", 1, "files", list, "pipes", pipes);
+	top = json_pack("{s:i,s:O,s:O,s:s,s:s*}", "version", 1, "files", list, "pipes", pipes, "tcp",
+			meta_tcps[m->tcp], "hold", *m->hold ? m->hold : NULL);
 	if (top)
 		text = meta_text(top, JSON_COMPACT);
 out:
@@ -252,6 +260,15 @@ static bool get_u32(json_t *o, const char *name, uint32_t *ret)
 	return true;
 }
 
+/* Of a file that is kept. */
+static bool get_kept(json_t *o, struct meta_file *f)
+{
+	return f->change != META_KEPT ||
+	       (get_u32(o, "uid", &f->uid) && get_u32(o, "gid", &f->gid) &&
+		get_u32(o, "section", &f->section) &&
+		(!json_object_get(o, "process") || get_u32(o, "process", &f->keeper)));
+}
+
 /* Of a file that must not change: whether the image has its content. */
 static bool get_content(json_t *o, struct meta_file *f)
 {
@@ -280,9 +297,7 @@ static int file_from_json(json_t *o, struct meta_files *m)
 
 	if (!path && hex)
 		path = decoded = from_hex(hex);
-	if (!path || !get_change(o, &f.change) ||
-	    (f.change == META_KEPT && (!get_u32(o, "uid", &f.uid) || !get_u32(o, "gid", &f.gid) ||
-				       !get_u32(o, "section", &f.section))) || !get_int(o, "dev", &dev) ||
+	if (!path || !get_change(o, &f.change) || !get_kept(o, &f) || !get_int(o, "dev", &dev) ||
 	    !get_int(o, "ino", &ino) || !get_int(o, "size", &size) || size < 0 ||
 	    !get_int(o, "mtime_ns", &mtime) || !get_int(o, "mode", &mode) ||
 	    (id && strlen(id) > META_BUILD_ID) || (digest && strlen(digest) != META_DIGEST)) {
@@ -354,6 +369,30 @@ int meta_json(const void *text, size_t len, const char *what, struct ckpt_err *e
 	return 0;
 }
 
+/* Images of before have none. */
+static int tcp_from_json(const json_t *o, enum meta_tcp *ret)
+{
+	const char *word = json_string_value(o);
+
+	*ret = META_TCP_REFUSE;
+	while (word && meta_tcps[*ret] && strcmp(word, meta_tcps[*ret]))
+		++*ret;
+	return (o && !word) || !meta_tcps[*ret] ? -EBADMSG : 0;
+}
+
+/* Its name becomes part of a command. */
+static int hold_from_json(const json_t *o, char *ret)
+{
+	const char *name = json_string_value(o);
+
+	if (!o)
+		return 0;
+	if (!name || !hold_name_valid(name))
+		return -EBADMSG;
+	strcpy(ret, name);
+	return 0;
+}
+
 int meta_files_parse(const void *text, size_t len, struct ckpt_err *err,
 		     struct meta_files *ret_files)
 {
@@ -367,6 +406,10 @@ int meta_files_parse(const void *text, size_t len, struct ckpt_err *err,
 		return ret;
 	list = json_object_get(top, "files");
 	ret = json_is_array(list) ? pipes_from_json(json_object_get(top, "pipes"), &m) : -EBADMSG;
+	if (!ret)
+		ret = tcp_from_json(json_object_get(top, "tcp"), &m.tcp);
+	if (!ret)
+		ret = hold_from_json(json_object_get(top, "hold"), m.hold);
 	if (!ret)
 		json_array_foreach(list, i, o) {
 			ret = file_from_json(o, &m);

@@ -9,6 +9,8 @@
  *                                         at the pause; FILE is ckpt_rec_fd.file of the lowest
  *                                         descriptor of that inode; or those in a pipe of the
  *                                         program's own; or what a kind of its own keeps
+ *   owner PID  META_SUB_MAPPED + MAPPING  likewise of one that nobody has open: MAPPING is the number of
+ *                                         the first mapping of it in STATE, from 0.  See nameless.h
  *
  * FILE sections of owner PID: META_KEPT files by numbers from 0, contents of META_FIXED ones from
  * META_CONTENT_FIRST.
@@ -24,8 +26,10 @@
 #include <stdint.h>
 
 #include "err.h"
+#include "hold.h"
 
 #define META_SUB_DELETED	0x10000u	/* subs from here are contents of deleted files */
+#define META_SUB_MAPPED		0x80000000u /* likewise of one that is only mapped, + number of the mapping */
 #define META_CONTENT_FIRST	0x1000000u /* FILE subs from here are contents of files that are META_FIXED */
 #define META_BUILD_ID		64		/* hex digits kept, at most */
 #define META_DIGEST		32		/* hex digits of an XXH3-128 */
@@ -50,7 +54,8 @@ enum meta_change {
  * @mode: st_mode
  * @uid: META_KEPT: owner
  * @gid: META_KEPT: group
- * @section: META_KEPT, and META_FIXED if @held: sub of the IMAGE_FILE section, owner as here
+ * @section: META_KEPT, and META_FIXED if @held: sub of the IMAGE_FILE section, owner as here but for
+ * @keeper: META_KEPT: the process that owns the section, when it is another one of the tree; else 0
  * @held: META_FIXED: this image has the content, in @section
  * @ctime_ns: META_FIXED with a digest: change time, st_ctim, when it was read
  * @build_id: hex digits of the ELF build identity; empty when it has none
@@ -70,6 +75,7 @@ struct meta_file {
 	uint32_t	uid;
 	uint32_t	gid;
 	uint32_t	section;
+	uint32_t	keeper;
 	bool		held;
 	int64_t		ctime_ns;
 	char		build_id[META_BUILD_ID + 1];
@@ -93,7 +99,20 @@ struct meta_pipe {
 #define META_BESIDE	3
 extern const char * const meta_beside[META_BESIDE];
 
+/* What a TCP connection whose other end is not in the image is to its program after a restore. */
+enum meta_tcp {
+	META_TCP_REFUSE	= 0,	/* there is none: the snapshot was refused */
+	META_TCP_CLOSE	= 1,	/* at its end, behind what waits in it */
+	META_TCP_RESET	= 2,	/* likewise, and ECONNRESET is told */
+	META_TCP_REPAIR	= 3,	/* it goes on: the program was ended, and the other end waits */
+};
+
+/* Their names for people and in images, by the enum; a NULL ends them. */
+extern const char * const meta_tcps[];
+
 struct meta_files {
+	enum meta_tcp	tcp;
+	char		hold[HOLD_NAME_SIZE];	/* what keeps connections still; "": nothing */
 	struct meta_file *files;	/* each path once */
 	size_t		nr;
 	size_t		room;

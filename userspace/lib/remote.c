@@ -96,6 +96,11 @@ int remote_seize(pid_t tid, struct ckpt_err *err)
 	return r ? r : await_event_stop(err, tid);
 }
 
+int remote_suspend_seccomp(pid_t tid, struct ckpt_err *err)
+{
+	return trace(err, PTRACE_SETOPTIONS, tid, (void *)(long)(OPTIONS | PTRACE_O_SUSPEND_SECCOMP));
+}
+
 int remote_await_new(pid_t tid, struct ckpt_err *err)
 {
 	return await_event_stop(err, tid);

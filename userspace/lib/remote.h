@@ -44,6 +44,12 @@ struct remote {
  */
 int remote_seize(pid_t tid, struct ckpt_err *err);
 
+/*
+ * From now on it does not have to obey its seccomp filters, nor have threads it makes, as long as they are
+ * ours.  -EPERM without CAP_SYS_ADMIN, or when the caller has filters itself.
+ */
+int remote_suspend_seccomp(pid_t tid, struct ckpt_err *err);
+
 /* Wait for the first stop of a thread that was seized by being cloned. */
 int remote_await_new(pid_t tid, struct ckpt_err *err);
 

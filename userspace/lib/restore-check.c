@@ -22,14 +22,27 @@
  */
 #define PROC_BEYOND	((~0ULL << 16) & ~(CKPT_PROC_MDWE | CKPT_PROC_KSM_ALL | CKPT_PROC_THP_ADVISED | \
 					   CKPT_PROC_CHILDREN))
-#define THREAD_BEYOND	((~0ULL << 16) & ~CKPT_THREAD_MEMPOLICY)
-#define VMA_BEYOND	((~0ULL << 40) & ~(CKPT_VMA_PKEY | CKPT_VMA_POLICY))
+#define THREAD_BEYOND	((~0ULL << 16) & ~(CKPT_THREAD_MEMPOLICY | CKPT_THREAD_SECCOMP | CKPT_THREAD_MCE_EARLY | \
+					     CKPT_THREAD_MCE_LATE))
+#define VMA_BEYOND	((~0ULL << 40) & ~(CKPT_VMA_PKEY | CKPT_VMA_POLICY | CKPT_VMA_SYSVSHM))
 
 static int refuse(struct restore *rs, const char *what, long long number, uint64_t flags)
 {
 	return ckpt_err_set(rs->err, -EOPNOTSUPP,
 			    "%s %llx has a property (bits %#llx) that cannot be restored", what,
 			    number, (unsigned long long)flags);
+}
+
+/* All its filters are there, and are such as can be installed. */
+static bool has_filters(const struct ckpt_model *m, const struct ckpt_rec_thread *t)
+{
+	size_t nr;
+	const struct ckpt_model_seccomp *v = ckpt_model_seccomps(m, t->tid, &nr);
+
+	for (size_t i = 0; i < nr; i++)
+		if (v[i].rec.flags & ~CKPT_SECCOMP_LOG)
+			return false;
+	return v || !(t->flags & CKPT_THREAD_SECCOMP);
 }
 
 static int check_flags(struct restore *rs)
@@ -58,6 +71,8 @@ static int check_flags(struct restore *rs)
 
 		if (t->flags & THREAD_BEYOND)
 			return refuse(rs, "thread", t->tid, t->flags & THREAD_BEYOND);
+		if (!has_filters(m, t))
+			return refuse(rs, "thread", t->tid, CKPT_THREAD_SECCOMP);
 		if (t->restart >= CKPT_RESTART_OTHER)
 			return ckpt_err_set(rs->err, -EOPNOTSUPP,
 					    "thread %d is in a call that cannot be taken up again",
@@ -218,7 +233,7 @@ void restore_name_owner(pid_t tid, char *buf, size_t size)
 	snprintf(buf, size, "%s (process %d%s%s)", comm, tgid, n > 0 ? ", " : "", exe);
 }
 
-int restore_interrupted(struct restore *rs)
+int restore_stop_signal(const sigset_t *old_mask)
 {
 	sigset_t pending;
 
@@ -228,8 +243,15 @@ int restore_interrupted(struct restore *rs)
 		static const int sigs[] = { SIGINT, SIGTERM, SIGHUP };
 
 		/* The caller had it blocked itself: not for us to act on. */
-		if (sigismember(&pending, sigs[i]) && !sigismember(&rs->old_mask, sigs[i]))
-			return ckpt_err_set(rs->err, -EINTR, "interrupted by signal %d", sigs[i]);
+		if (sigismember(&pending, sigs[i]) && !sigismember(old_mask, sigs[i]))
+			return sigs[i];
 	}
 	return 0;
+}
+
+int restore_interrupted(struct restore *rs)
+{
+	int sig = restore_stop_signal(&rs->old_mask);
+
+	return sig ? ckpt_err_set(rs->err, -EINTR, "interrupted by signal %d", sig) : 0;
 }

@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #include "kind.h"
+#include "nameless.h"
 #include "restore-files.h"
+
 
 /* Flags worth a new open file when the caller's differs. */
 #define STDIO_FLAGS	(O_NONBLOCK)
@@ -153,46 +155,28 @@ int restore_files_section_of_inode(const struct restore *rs, const struct ckpt_f
 
 	for (size_t k = 0; section < 0 && k < ckpt_set_size(rs->m); k++) {
 		const struct ckpt_model *m = ckpt_set_model(rs->m, k);
+		const uint32_t owner = (uint32_t)m->proc.pid;
 
 		for (size_t i = 0; section < 0 && i < m->nr_fds; i++)
 			if (same_inode(&m->fds[i].rec.id, id))
-				section = image_find(rs->image, IMAGE_META, (uint32_t)m->proc.pid,
+				section = image_find(rs->image, IMAGE_META, owner,
 						     META_SUB_DELETED + m->fds[i].rec.file);
+		for (size_t i = 0; section < 0 && i < m->nr_vmas; i++)
+			if (nameless_maps_file(&m->vmas[i], id))
+				section = image_find(rs->image, IMAGE_META, owner,
+						     META_SUB_MAPPED + (uint32_t)i);
 	}
 	return section;
-}
-
-/* The open file an inode was made by, with O_TMPFILE; NULL: it was made otherwise. */
-static const struct ckpt_model_fd *made_by(const struct ckpt_model *m, const struct ckpt_file_id *id)
-{
-	for (size_t i = 0; i < m->nr_fds; i++)
-		if (same_inode(&m->fds[i].rec.id, id) &&
-		    (m->fds[i].rec.file_flags & RESTORE_TMPFILE))
-			return &m->fds[i];
-	return NULL;
 }
 
 /* Further open files of a deleted inode share the one made for the first. */
 static int open_nameless(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
 {
-	struct restore_set *set = rs->set;
-	struct nameless *n = NULL;
-	int fd, r;
+	struct nameless *n;
+	int fd, r = restore_nameless_get(rs, thing, &f->rec.id, f->path, f->rec.path_flags, &n);
 
-	for (size_t i = 0; i < set->nr_nameless; i++)
-		if (same_inode(set->nameless[i].id, &f->rec.id))
-			n = &set->nameless[i];
-	if (!n) {
-		n = &set->nameless[set->nr_nameless];
-		n->id = &f->rec.id;
-		n->rs = rs;
-		n->made = made_by(rs->m, n->id);
-		r = restore_open_deleted(rs, rs->files->root_fd, thing, restore_files_section_of_inode(rs, n->id), n->id,
-					 f->path, n->made ? (int)n->made->rec.file_flags : 0, &n->fd);
-		if (r)
-			return r;
-		set->nr_nameless++;
-	}
+	if (r)
+		return r;
 	/* The very open file: another would not show O_TMPFILE, by which the next snapshot knows. */
 	if (n->made && n->rs == rs && n->made->rec.file == f->rec.file) {
 		fd = fcntl(n->fd, F_DUPFD_CLOEXEC, 0);
@@ -285,8 +269,10 @@ static bool is_own_pipe(const struct restore *rs, const struct ckpt_model_fd *f)
 {
 	bool reads = false, writes = false;
 
-	if (f->rec.kind != CKPT_FDK_FIFO || !(f->rec.path_flags & CKPT_PATHF_NO_NAME))
+	if (f->rec.kind != CKPT_FDK_FIFO)
 		return false;
+	if (judge_dead_end(rs->m, f))
+		return true;
 	for (size_t k = 0; k < ckpt_set_size(rs->m); k++) {
 		const struct ckpt_model *m = ckpt_set_model(rs->m, k);
 
@@ -319,13 +305,25 @@ static uint32_t listed_capacity(const struct restore *rs, const struct own_pipe 
 	return 0;
 }
 
-/* As large as it was, when the image tells. */
-static int size_pipe(struct restore *rs, const char *thing, const struct own_pipe *p)
+static uint32_t capacity_of(const struct restore *rs, const struct own_pipe *p)
 {
 	uint32_t capacity = 0;
 
 	for (size_t k = 0; !capacity && k < rs->set->nr; k++)
 		capacity = listed_capacity(&rs->set->v[k], p);
+	return capacity;
+}
+
+int restore_pipe_capacity(const struct restore *rs, const struct ckpt_model_fd *f)
+{
+	return (int)capacity_of(rs, &(struct own_pipe){ .id = &f->rec.id });
+}
+
+/* As large as it was, when the image tells. */
+static int size_pipe(struct restore *rs, const char *thing, const struct own_pipe *p)
+{
+	uint32_t capacity = capacity_of(rs, p);
+
 	if (!capacity || fcntl(p->ends[1], F_GETPIPE_SZ) == (int)capacity ||
 	    fcntl(p->ends[1], F_SETPIPE_SZ, (int)capacity) >= 0)
 		return 0;
@@ -333,7 +331,8 @@ static int size_pipe(struct restore *rs, const char *thing, const struct own_pip
 }
 
 /* The bytes that were in it, when the image holds some, under the number of either end. */
-static int fill_pipe(struct restore *rs, const char *thing, const struct own_pipe *p)
+static int fill_pipe(struct restore *rs, const char *thing, const struct ckpt_model_fd *f,
+		     const struct own_pipe *p)
 {
 	int section = restore_files_section_of_inode(rs, p->id), r;
 	size_t len;
@@ -348,22 +347,39 @@ static int fill_pipe(struct restore *rs, const char *thing, const struct own_pip
 	if (len > (size_t)fcntl(p->ends[1], F_GETPIPE_SZ) &&
 	    (len > INT_MAX || fcntl(p->ends[1], F_SETPIPE_SZ, (int)len) < 0))
 		r = ckpt_err_sys(rs->err, errno, "%s: make a pipe for %zu bytes", thing, len);
-	for (size_t done = 0; !r && done < len;) {
-		ssize_t n = write(p->ends[1], (char *)data + done, len - done);
-
-		if (n < 0)
-			r = ckpt_err_sys(rs->err, errno, "%s: fill a pipe", thing);
-		else
-			done += n;
+	if (!r) {
+		r = fd_pipe_fill(f, p->ends[1], data, len);
+		if (r)
+			ckpt_err_sys(rs->err, r, "%s: fill a pipe", thing);
 	}
 	free(data);
 	return r;
 }
 
+/* Nobody had it, and nobody is to have it when the program runs. */
+static void close_other_end(struct own_pipe *p, const struct ckpt_model_fd *f)
+{
+	int *other = &p->ends[may_read(&f->rec) ? 1 : 0];
+
+	close(*other);
+	*other = -1;
+}
+
+/* The end that was made, for the first that asks: one that is opened anew shows O_LARGEFILE. */
+static int open_end(struct own_pipe *p, const struct ckpt_rec_fd *rec)
+{
+	const int end = may_read(rec) ? 0 : 1;
+
+	if (p->given[end] || rec->file_flags & KIND_LARGEFILE || (rec->file_flags & O_ACCMODE) == O_RDWR)
+		return restore_reopen(p->ends[end], (int)rec->file_flags & ~O_DIRECT);
+	p->given[end] = true;
+	return fcntl(p->ends[end], F_DUPFD_CLOEXEC, 0);
+}
+
 static int open_own_pipe(struct restore *rs, const char *thing, const struct ckpt_model_fd *f)
 {
 	struct restore_set *set = rs->set;
-	const struct own_pipe *p = NULL;
+	struct own_pipe *p = NULL;
 	int fd, r;
 
 	for (size_t i = 0; i < set->nr_pipes; i++)
@@ -379,20 +395,46 @@ static int open_own_pipe(struct restore *rs, const char *thing, const struct ckp
 		p = made;
 		r = size_pipe(rs, thing, p);
 		if (!r)
-			r = fill_pipe(rs, thing, p);
+			r = fill_pipe(rs, thing, f, p);
 		if (r)
 			return r;
+		if (judge_dead_end(rs->m, f))
+			close_other_end(made, f);
 	}
-	fd = restore_reopen(p->ends[may_read(&f->rec) ? 0 : 1], (int)f->rec.file_flags);
-	return fd < 0 ? ckpt_err_sys(rs->err, errno, "%s: open a pipe", thing) : fd;
+	fd = open_end(p, &f->rec);
+	if (fd < 0)
+		return ckpt_err_sys(rs->err, errno, "%s: open a pipe", thing);
+	/* Packet mode, which an open takes for something else. */
+	if (fcntl(fd, F_SETFL, (int)f->rec.file_flags & ~O_ASYNC) < 0) {
+		r = ckpt_err_sys(rs->err, errno, "%s: set the flags of a pipe", thing);
+		close(fd);
+		return r;
+	}
+	return fd;
 }
 
 /* ------------------------------------------------------------ terminals and pipes to others */
 
+/* It is, or shares its open file with, one of 0..2. */
+static bool is_standard(const struct restore *rs, const struct ckpt_model_fd *f)
+{
+	for (int i = 0; i <= STDERR_FILENO; i++) {
+		const struct ckpt_model_fd *std = ckpt_model_fd(rs->m, i);
+
+		if (std && std->rec.file == f->rec.file)
+			return true;
+	}
+	return false;
+}
+
 bool restore_fd_is_outside(const struct restore *rs, const struct ckpt_model_fd *f)
 {
-	return (f->rec.kind == CKPT_FDK_FIFO && !is_own_pipe(rs, f)) ||
-	       f->rec.kind == CKPT_FDK_SOCK || f->rec.kind == CKPT_FDK_TTY;
+	if (f->rec.file_flags & O_PATH)
+		return false;
+	/* A pipe with a name leads outside only where it is in the place of what the caller has. */
+	return (f->rec.kind == CKPT_FDK_FIFO && !is_own_pipe(rs, f) &&
+		(f->rec.path_flags & CKPT_PATHF_NO_NAME || is_standard(rs, f))) ||
+	       (f->rec.kind == CKPT_FDK_TTY && !restore_pty_is_own(rs, f));
 }
 
 /*
@@ -440,7 +482,7 @@ int open_outside(struct restore *rs, const char *thing, const struct ckpt_model_
 				 f->path ? f->path : "");
 	} else {
 		r = ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: was %s, which leads outside", thing,
-				 f->path ? f->path : "a pipe or socket");
+				 f->path ? f->path : "a pipe");
 	}
 	ckpt_err_hint(rs->err, "give it something else with --fd %d=PATH", f->rec.fd);
 	return r;

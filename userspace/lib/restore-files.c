@@ -15,6 +15,7 @@
  *  4. restore_files_arm(): timers count on, in the open files that we share with the child.
  *  5. restore_files_commit(): files that grew are cut back.  Those changed in place were put back by then
  *     (restore-kept.c).
+ *  6. restore_files_settle(): what all this was to those who watch is taken back.
  * restore_files_close() drops the caller's copies at any time; locks of open
  * files live on in the child, or go with it.
  */
@@ -28,9 +29,11 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kind.h"
+#include "nameless.h"
 #include "restore-files.h"
 
 #define NONE	SIZE_MAX
@@ -47,13 +50,14 @@ static struct restore_files *alloc_files(const struct ckpt_model *m, size_t nr_f
 
 	if (!fs)
 		return NULL;
-	fs->entries = calloc(m->nr_fds + m->nr_vmas + 4, sizeof(*fs->entries));
+	fs->entries = calloc(m->nr_fds + m->nr_vmas + 5, sizeof(*fs->entries));
 	fs->slots = calloc(m->nr_fds + 1, sizeof(*fs->slots));
 	fs->vma_entry = calloc(m->nr_vmas + 1, sizeof(*fs->vma_entry));
 	fs->mapped = calloc(m->nr_vmas + 1, sizeof(*fs->mapped));
 	fs->cuts = calloc(m->nr_fds + 1, sizeof(*fs->cuts));
+	fs->pidfds = calloc(m->nr_fds + 1, sizeof(*fs->pidfds));
 	fs->kept = calloc(nr_files + 1, sizeof(*fs->kept));
-	fs->exe = fs->root = fs->cwd = fs->proc = NONE;
+	fs->exe = fs->root = fs->cwd = fs->proc = fs->terminal = NONE;
 	fs->root_fd = -1;
 	return fs;
 }
@@ -68,7 +72,9 @@ void restore_files_close(struct restore *rs)
 		if (!fs->entries[i].borrowed)
 			close(fs->entries[i].fd);
 	for (size_t i = 0; fs->cuts && i < fs->nr_cuts; i++)
-		close(fs->cuts[i].fd);
+		if (fs->cuts[i].fd >= 0)
+			close(fs->cuts[i].fd);
+	restore_sockets_close(rs);
 	restore_kept_close(rs);
 	restore_copies_close(rs);
 	free(fs->entries);
@@ -77,6 +83,7 @@ void restore_files_close(struct restore *rs)
 	free(fs->mapped);
 	free(fs->cuts);
 	free(fs->watches);
+	free(fs->pidfds);
 	free(fs);
 	rs->files = NULL;
 }
@@ -137,10 +144,37 @@ bool restore_maps_file(const struct ckpt_model_vma *v)
 {
 	uint64_t flags = v->rec.flags;
 
-	if (flags & (CKPT_VMA_ANON | CKPT_VMA_SHMEM | CKPT_VMA_VDSO | CKPT_VMA_SPECIAL))
+	if (flags & (CKPT_VMA_ANON | CKPT_VMA_SHMEM | CKPT_VMA_VDSO | CKPT_VMA_SPECIAL | CKPT_VMA_SYSVSHM))
 		return false;
 	/* Huge pages without a name are a file to the kernel alone. */
 	return !(flags & CKPT_VMA_HUGETLB);
+}
+
+/* Names tell nothing of them: several may have the same. */
+static int open_mapped_nameless(struct restore *rs, size_t i)
+{
+	const struct ckpt_model_vma *v = &rs->m->vmas[i];
+	const int access = nameless_access(v);
+	struct restore_files *fs = rs->files;
+	struct nameless *n;
+	char thing[48];
+	int fd, r;
+
+	for (size_t k = 0; k < i; k++)
+		if (nameless_maps(&rs->m->vmas[k]) && nameless_same(&rs->m->vmas[k], v) &&
+		    nameless_access(&rs->m->vmas[k]) == access) {
+			fs->vma_entry[i] = fs->vma_entry[k];
+			return 0;
+		}
+	snprintf(thing, sizeof(thing), "mapping %llx", (unsigned long long)v->rec.start);
+	r = restore_nameless_get(rs, thing, &v->rec.id, v->path, v->rec.path_flags, &n);
+	if (r)
+		return r;
+	fd = restore_reopen(n->fd, access);
+	if (fd < 0)
+		return ckpt_err_sys(rs->err, errno, "%s: open %s again", thing, v->path ? v->path : "its file");
+	fs->vma_entry[i] = add_entry(fs, fd, false);
+	return 0;
 }
 
 static int open_mapped(struct restore *rs, size_t i)
@@ -153,6 +187,8 @@ static int open_mapped(struct restore *rs, size_t i)
 	char thing[48];
 	int r;
 
+	if (nameless_maps(v))
+		return open_mapped_nameless(rs, i);
 	if (restore_is_shared(&v->rec) && (v->rec.file_flags & O_ACCMODE) == O_RDWR)
 		access = O_RDWR;
 	for (size_t k = fs->nr_mapped; v->path && k-- > 0;)
@@ -325,6 +361,30 @@ static int take_posix_lock(struct restore *rs, const struct ckpt_rec_lock *l)
 	return lock_failed(rs, l, (int)ret, fl.l_pid);
 }
 
+/*
+ * A lease is taken by the program, for its number is what a signal names; while it has privileges, which it may
+ * have had; and tells nobody until restore_owners().
+ */
+static int take_lease(struct restore *rs, const struct ckpt_rec_lock *l)
+{
+	const struct ckpt_model_fd *f = ckpt_model_fd(rs->m, l->fd);
+	long ret;
+	int r;
+
+	if (restore_fd_override(rs, f->rec.file) || restore_tree_shared_fd(rs, f) >= 0)
+		return 0;
+	r = remote_try(leader(rs), rs->err, SYS_fcntl, REMOTE_ARGS((uint64_t)l->fd, F_SETLEASE, l->type), &ret);
+	if (r)
+		return r;
+	if (ret == -EAGAIN)
+		return ckpt_err_set(rs->err, -EAGAIN, "fd %d: the lease it held on %s cannot be had while that is open "
+				    "for writing", l->fd, f->path ? f->path : "its file");
+	if (ret < 0)
+		return ckpt_err_sys(rs->err, (int)ret, "fd %d: lease of %s", l->fd, f->path ? f->path : "its file");
+	return remote_call(leader(rs), rs->err, "clear whom a lease tells (F_SETOWN)", SYS_fcntl,
+			   REMOTE_ARGS((uint64_t)l->fd, F_SETOWN, 0), NULL);
+}
+
 /* ------------------------------------------------------------ entry points */
 
 /* Numbers must fit, ours and the child's: entries lie above all of both. */
@@ -351,9 +411,13 @@ int restore_files_open(struct restore *rs)
 
 	rs->files = alloc_files(rs->m, rs->meta.nr);
 	if (!rs->files || !rs->files->entries || !rs->files->slots || !rs->files->vma_entry ||
-	    !rs->files->mapped || !rs->files->cuts || !rs->files->kept)
+	    !rs->files->mapped || !rs->files->cuts || !rs->files->pidfds || !rs->files->kept)
 		return ckpt_err_set(rs->err, -ENOMEM, "no memory for the files of the process");
-	r = open_dirs(rs);
+	r = is_root(rs) ? restore_ptys_make(rs) : 0;
+	if (!r)
+		r = open_dirs(rs);
+	if (!r && restore_pty_leads(rs) >= 0)
+		rs->files->terminal = add_entry(rs->files, restore_pty_leads(rs), true);
 	if (!r)
 		r = open_exe(rs);
 	if (!r)
@@ -438,7 +502,52 @@ static bool is_first(const struct restore_files *fs, size_t slot)
 	return k == slot;
 }
 
-static int adopt_kinds(const struct restore *rs, const char **ret_what)
+/* ------------------------------------------------------------ pidfds of those that are restored */
+
+void restore_files_pidfd(struct restore *rs, const struct ckpt_model_fd *f, pid_t pid)
+{
+	rs->files->pidfds[rs->files->nr_pidfds++] = (struct own_pidfd){ f, pid };
+}
+
+/* By the number of the open file, in one process. */
+static pid_t noted_pid(const struct restore *rs, uint32_t file)
+{
+	for (size_t i = 0; i < rs->files->nr_pidfds; i++)
+		if (rs->files->pidfds[i].f->rec.file == file)
+			return rs->files->pidfds[i].pid;
+	return 0;
+}
+
+/* One that several processes share was noted for the first of them. */
+pid_t restore_files_pid_of(const struct restore *rs, const struct ckpt_model_fd *f)
+{
+	const struct tree *tree = &rs->set->tree;
+	const struct tree_file *mine = tree_find_file(tree, rs->m->proc.pid, f->rec.file);
+	pid_t pid = noted_pid(rs, f->rec.file);
+
+	for (const struct restore *other = rs->set->v; mine && !pid && other < rs; other++)
+		for (size_t i = 0; !pid && i < tree->nr_files; i++)
+			if (tree->files[i].object == mine->object && tree->files[i].pid == other->m->proc.pid)
+				pid = noted_pid(other, tree->files[i].file);
+	return pid;
+}
+
+int restore_files_replace(const struct restore *rs, const struct ckpt_model_fd *f, int fd)
+{
+	const struct restore_files *fs = rs->files;
+	const size_t entry = fs->slots[f - rs->m->fds].entry;
+
+	if (dup3(fd, fs->base + (int)entry, O_CLOEXEC) < 0)
+		return -errno;
+	for (size_t i = 0; i < fs->nr_slots; i++)
+		if (fs->slots[i].entry == entry &&
+		    dup3(fd, fs->slots[i].fd, fs->slots[i].cloexec ? O_CLOEXEC : 0) < 0)
+			return -errno;
+	return 0;
+}
+
+/* What watches others comes last: those may be made here. */
+static int adopt_kinds(const struct restore *rs, bool watching, const char **ret_what)
 {
 	const struct restore_files *fs = rs->files;
 	int r = 0;
@@ -447,7 +556,8 @@ static int adopt_kinds(const struct restore *rs, const char **ret_what)
 		const struct ckpt_model_fd *f = &rs->m->fds[i];
 		const struct fd_kind *kind = fd_kind_of(f);
 
-		if (kind->adopt && is_first(fs, i) && !restore_fd_override(rs, f->rec.file))
+		if (kind->adopt && watching == (kind == &kind_epoll) && is_first(fs, i) &&
+		    !restore_fd_override(rs, f->rec.file))
 			r = kind->adopt(rs, f, fs->base + (int)fs->slots[i].entry, ret_what);
 	}
 	return r;
@@ -455,24 +565,31 @@ static int adopt_kinds(const struct restore *rs, const char **ret_what)
 
 /* ------------------------------------------------------------ in the child, and after */
 
-/* In the child.  @report is moved as soon as its number may be wanted for something else. */
-int restore_files_adopt(struct restore *rs, int *report, const char **ret_what)
+static int allow_numbers(unsigned int end)
 {
-	struct restore_files *fs = rs->files;
-	unsigned int base = (unsigned int)fs->base, end = base + (unsigned int)fs->nr_entries;
 	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
+		return -errno;
+	if (lim.rlim_cur >= end)
+		return 0;
+	lim.rlim_cur = end;
+	if (lim.rlim_max < lim.rlim_cur)
+		lim.rlim_max = lim.rlim_cur;
+	return setrlimit(RLIMIT_NOFILE, &lim) < 0 ? -errno : 0;
+}
+
+/* Entries above, descriptors where they belong, all else closed but @report, which is moved. */
+static int take_numbers(struct restore *rs, int *report, const char **ret_what)
+{
+	const struct restore_files *fs = rs->files;
+	unsigned int base = (unsigned int)fs->base, end = base + (unsigned int)fs->nr_entries;
 	int r;
 
 	*ret_what = "raise the limit of open files";
-	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
-		return -errno;
-	if (lim.rlim_cur < end + 2) {
-		lim.rlim_cur = end + 2;
-		if (lim.rlim_max < lim.rlim_cur)
-			lim.rlim_max = lim.rlim_cur;
-		if (setrlimit(RLIMIT_NOFILE, &lim) < 0)
-			return -errno;
-	}
+	r = allow_numbers(end + 2);
+	if (r)
+		return r;
 	*ret_what = "move descriptors";
 	/* First, for its number may be one an entry moves to. */
 	if (dup2(*report, (int)end) < 0)
@@ -488,7 +605,19 @@ int restore_files_adopt(struct restore *rs, int *report, const char **ret_what)
 		if (dup3(fs->base + (int)fs->slots[i].entry, fs->slots[i].fd,
 			 fs->slots[i].cloexec ? O_CLOEXEC : 0) < 0)
 			return -errno;
-	r = adopt_kinds(rs, ret_what);
+	return 0;
+}
+
+/* In the child.  @report is moved as soon as its number may be wanted for something else. */
+int restore_files_adopt(struct restore *rs, int *report, const char **ret_what)
+{
+	const struct restore_files *fs = rs->files;
+	int r = take_numbers(rs, report, ret_what);
+
+	if (!r)
+		r = adopt_kinds(rs, false, ret_what);
+	if (!r)
+		r = adopt_kinds(rs, true, ret_what);
 	if (r)
 		return r;
 	*ret_what = "change the root directory";
@@ -518,16 +647,84 @@ int restore_files_proc_fd(const struct restore *rs)
 	return rs->files->base + (int)rs->files->proc;
 }
 
+int restore_files_terminal_fd(const struct restore *rs)
+{
+	return rs->files->terminal == NONE ? -1 : rs->files->base + (int)rs->files->terminal;
+}
+
 int restore_files_finish(struct restore *rs)
 {
 	int r = remote_call(leader(rs), rs->err, "close descriptors used for the restore",
 			    SYS_close_range,
 			    REMOTE_ARGS((uint64_t)rs->files->base, ~0U, 0), NULL);
 
-	for (size_t i = 0; !r && i < rs->m->nr_locks; i++)
-		if (rs->m->locks[i].kind == CKPT_LOCK_POSIX)
-			r = take_posix_lock(rs, &rs->m->locks[i]);
+	for (size_t i = 0; !r && i < rs->m->nr_locks; i++) {
+		const struct ckpt_rec_lock *l = &rs->m->locks[i];
+
+		if (l->kind == CKPT_LOCK_POSIX)
+			r = take_posix_lock(rs, l);
+		else if (l->kind == CKPT_LOCK_LEASE)
+			r = take_lease(rs, l);
+	}
 	return r;
+}
+
+static bool watches_late(const struct restore *rs)
+{
+	for (size_t i = 0; i < rs->m->nr_fds; i++)
+		if (fd_kind_of(&rs->m->fds[i]) == &kind_epoll && restore_epoll_is_late(rs, &rs->m->fds[i]))
+			return true;
+	return false;
+}
+
+/* In a process of its own, whose table of open files is then as the program's. */
+static int watch_late(struct restore *rs)
+{
+	struct restore_files *fs = rs->files;
+	const int above = fs->base + (int)fs->nr_entries + 2;
+	int report = fs->entries[fs->proc].fd, r;
+	const char *what;
+
+	fs->sockets_made = true;
+	r = allow_numbers((unsigned int)above + (unsigned int)fs->nr_slots);
+	for (size_t i = 0; !r && i < fs->nr_slots; i++) {
+		int fd = restore_socket_made(rs, rs->m->fds[i].rec.file);
+
+		if (fd < 0 || !is_first(fs, i))
+			continue;
+		/* It is of now, and may have a number an entry is to move to. */
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, above);
+		fs->entries[fs->slots[i].entry].fd = fd;
+		r = fd < 0 ? -errno : 0;
+	}
+	if (r)
+		return r;
+	r = take_numbers(rs, &report, &what);
+	return r ? r : adopt_kinds(rs, true, &what);
+}
+
+/*
+ * What instances watch that watch a socket the program had to make: an item is of an open file and a number, and
+ * only who has the file by that number can add it.
+ */
+int restore_watches(struct restore *rs)
+{
+	int status = 0;
+	pid_t pid;
+
+	if (!watches_late(rs))
+		return 0;
+	pid = fork();
+	if (!pid)
+		_exit(-watch_late(rs));
+	while (pid > 0 && waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			pid = -1;
+	if (pid < 0)
+		return ckpt_err_sys(rs->err, errno, "watch sockets by an epoll instance");
+	if (!WIFEXITED(status))
+		return ckpt_err_set(rs->err, -EIO, "watch sockets by an epoll instance: whoever did it was ended");
+	return WEXITSTATUS(status) ? ckpt_err_sys(rs->err, WEXITSTATUS(status), "watch sockets by an epoll instance") : 0;
 }
 
 /* When the program is about to run: of each open file that was made for it, what counts time. */
@@ -541,7 +738,9 @@ int restore_files_arm(struct restore *rs)
 		const struct fd_kind *kind = fd_kind_of(f);
 		char thing[24];
 
-		if (!kind->arm || !is_first(fs, i) || restore_fd_override(rs, f->rec.file))
+		/* What another process has too is that one's to set going. */
+		if (!kind->arm || !is_first(fs, i) || fs->entries[fs->slots[i].entry].borrowed ||
+		    restore_fd_override(rs, f->rec.file))
 			continue;
 		snprintf(thing, sizeof(thing), "fd %d", f->rec.fd);
 		r = kind->arm(rs, thing, f, fs->entries[fs->slots[i].entry].fd);
@@ -565,6 +764,23 @@ int restore_files_commit(struct restore *rs)
 			rs->opts->cut(f->path, (uint64_t)st.st_size - f->rec.id.size, rs->opts->arg);
 		/* So that a second restore from the same image finds what it expects. */
 		restore_set_mtime(fs->cuts[i].fd, f->rec.id.mtime_ns);
+		/* Now: it is something that can be watched (inotify). */
+		close(fs->cuts[i].fd);
+		fs->cuts[i].fd = -1;
+	}
+	return 0;
+}
+
+/* The program has read nothing yet, and nobody else has these. */
+int restore_files_settle(struct restore *rs)
+{
+	struct restore_files *fs = rs->files;
+
+	for (size_t i = 0; i < rs->m->nr_fds; i++) {
+		const struct fd_kind *kind = fd_kind_of(&rs->m->fds[i]);
+
+		if (kind->settle && is_first(fs, i) && !restore_fd_override(rs, rs->m->fds[i].rec.file))
+			kind->settle(fs->entries[fs->slots[i].entry].fd);
 	}
 	return 0;
 }

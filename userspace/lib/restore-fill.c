@@ -10,7 +10,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "nameless.h"
 #include "restore-priv.h"
+#include "restore-segment.h"
+#include "segment.h"
 
 /* Check for an interrupt and report progress about this often. */
 #define STEP	(64ULL << 20)
@@ -62,7 +65,10 @@ static int put_zeros(struct restore *rs, const struct ckpt_model_vma *v, uint64_
 	return r;
 }
 
-/* What is mapped shared from a file with a name is in the file, which was found unchanged. */
+/*
+ * What is mapped shared from a file is in the file: one with a name was found unchanged, one without is
+ * filled, whether it is mapped for writing or not.
+ */
 static bool is_the_files(const struct ckpt_model_vma *v)
 {
 	return restore_is_shared(&v->rec) &&
@@ -86,8 +92,10 @@ static int put_run(struct restore *rs, uint64_t addr, const char *data, uint64_t
 					    "the image has a page at %#llx, in memory that is the kernel's",
 					    (unsigned long long)addr);
 		part = v->rec.end - addr < len ? v->rec.end - addr : len;
-		if (is_the_files(v))
-			r = 0;
+		if (segment_maps(v))
+			r = restore_segment_write(rs, v, addr, data, part);
+		else if (is_the_files(v))
+			r = nameless_maps(v) ? restore_nameless_write(rs, v, addr, data, part) : 0;
 		else
 			r = data ? put(rs, v, addr, data, part) : put_zeros(rs, v, addr, part);
 		if (r)

@@ -6,14 +6,17 @@
  * The file itself gets its old content, not another in its place: programs remember which inode they
  * have open (SQLite does, and writes no more when the name leads elsewhere), and it may have more names.
  *
+ * One that several processes of a tree have is the first one's, and the others' to open; each commits
+ * its own.
+ *
  * Life of one:
  *  1. restore_kept_open(), for its first descriptor or mapping.  All the image has of it is read once.
  *     When it holds what it held it is used as it is; else a clone or copy is made of it, NAME.newer.N,
  *     and synced, unless the newer one is to be discarded.  Is it gone, a new file is filled, under a
  *     name that is not yet its own
- *  2. restore_kept_commit(), once nobody else has changed it meanwhile: content, length, owner and mode
- *     are put back, and synced; a new file gets its name.  What must not stand beside it, NAME-journal
- *     and the like, is put aside first
+ *  2. restore_kept_check(): nobody else has changed one meanwhile; then restore_kept_commit(): content,
+ *     length, owner and mode are put back, and synced; a new file gets its name.  What must not stand
+ *     beside it, NAME-journal and the like, is put aside first
  *  3. restore_kept_close() removes copies and new files that were not needed and brings back what was put
  *     aside, after a failure before or in the commit
  *
@@ -41,9 +44,15 @@
 
 /* ------------------------------------------------------------------------- what the image has */
 
+/* Whose section has the content. */
+static uint32_t keeper_of(const struct restore *rs, const struct meta_file *mf)
+{
+	return mf->keeper ? mf->keeper : (uint32_t)rs->m->proc.pid;
+}
+
 static int open_content(struct restore *rs, const struct meta_file *mf, struct image_pages **ret)
 {
-	int section = image_find(rs->image, IMAGE_FILE, (uint32_t)rs->m->proc.pid, mf->section);
+	int section = image_find(rs->image, IMAGE_FILE, keeper_of(rs, mf), mf->section);
 
 	if (section < 0)
 		return ckpt_err_set(rs->err, -EBADMSG, "%s: the image does not hold its content",
@@ -390,14 +399,15 @@ static int check_same(struct restore *rs, const struct kept *k, const struct sta
 {
 	int r = 0;
 
-	for (size_t i = 0; i < rs->files->nr_kept; i++) {
-		const struct kept *other = &rs->files->kept[i];
+	for (const struct restore *p = rs->set->v; p <= rs; p++)
+		for (size_t i = 0; i < p->files->nr_kept; i++) {
+			const struct kept *other = &p->files->kept[i];
 
-		if (other != k && other->fd >= 0 && other->st.st_ino == st->st_ino &&
-		    other->st.st_dev == st->st_dev)
-			r = ckpt_err_set(rs->err, -ESTALE, "%s and %s are one file now", k->mf->path,
-					 other->mf->path);
-	}
+			if (other != k && other->fd >= 0 && other->st.st_ino == st->st_ino &&
+			    other->st.st_dev == st->st_dev)
+				r = ckpt_err_set(rs->err, -ESTALE, "%s and %s are one file now",
+						 k->mf->path, other->mf->path);
+		}
 	if (!r && st->st_nlink > 1 && st->st_ino != k->mf->ino)
 		r = ckpt_err_set(rs->err, -ESTALE, "%s is another file now, which has more names",
 				 k->mf->path);
@@ -470,17 +480,45 @@ static int prepare(struct restore *rs, struct kept *k)
 	return r;
 }
 
-static struct kept *get(struct restore *rs, const struct meta_file *mf)
+/* That of a process in front of @rs, whose files are all open; NULL: there is none. */
+static struct kept *find_others(struct restore *rs, const struct meta_file *mf)
+{
+	for (struct restore *p = rs->set->v; mf->change == META_KEPT && p < rs; p++)
+		for (size_t i = 0; i < p->files->nr_kept; i++) {
+			struct kept *k = &p->files->kept[i];
+
+			if (k->mf->change == META_KEPT && k->mf->section == mf->section &&
+			    keeper_of(p, k->mf) == keeper_of(rs, mf))
+				return k;
+		}
+	return NULL;
+}
+
+static bool same_entry(const struct meta_file *a, const struct meta_file *b)
+{
+	return !strcmp(a->path, b->path) && a->size == b->size && a->mtime_ns == b->mtime_ns &&
+	       a->mode == b->mode && a->uid == b->uid && a->gid == b->gid;
+}
+
+static int get(struct restore *rs, const struct meta_file *mf, struct kept **ret)
 {
 	struct restore_files *fs = rs->files;
 	struct kept *k;
 
 	for (size_t i = 0; i < fs->nr_kept; i++)
-		if (fs->kept[i].mf == mf)
-			return &fs->kept[i];
-	k = &fs->kept[fs->nr_kept++];
-	*k = (struct kept){ .mf = mf, .dir = -1, .fd = -1 };
-	return k;
+		if (fs->kept[i].mf == mf) {
+			*ret = &fs->kept[i];
+			return 0;
+		}
+	k = find_others(rs, mf);
+	if (k && !same_entry(k->mf, mf))
+		return ckpt_err_set(rs->err, -EBADMSG, "%s: the image tells two things of it", mf->path);
+	if (!k) {
+		k = &fs->kept[fs->nr_kept++];
+		*k = (struct kept){ .mf = mf, .dir = -1, .fd = -1 };
+	}
+	*ret = k;
+	return 0;
 }
 
 const struct meta_file *restore_kept_find(const struct restore *rs, const char *path)
@@ -492,15 +530,14 @@ const struct meta_file *restore_kept_find(const struct restore *rs, const char *
 
 int restore_kept_open(struct restore *rs, const char *thing, const struct meta_file *mf, int flags)
 {
-	struct kept *k = get(rs, mf);
-	int fd, r;
+	struct kept *k;
+	int fd, r = get(rs, mf, &k);
 
-	if (k->fd < 0) {
+	if (!r && k->fd < 0)
 		r = prepare(rs, k);
-		if (r) {
-			ckpt_err_prefix(rs->err, "%s", thing);
-			return r;
-		}
+	if (r) {
+		ckpt_err_prefix(rs->err, "%s", thing);
+		return r;
 	}
 	fd = restore_reopen(k->fd, flags);
 	return fd < 0 ? ckpt_err_sys(rs->err, errno, "%s: open %s", thing, mf->path) : fd;
@@ -532,7 +569,9 @@ int restore_kept_open_beside(struct restore *rs)
 
 		if ((mf->change != META_KEPT && mf->change != META_ABSENT) || !is_beside(rs, mf->path))
 			continue;
-		k = get(rs, mf);
+		r = get(rs, mf, &k);
+		if (r)
+			return r;
 		if (k->dir >= 0)
 			continue;
 		r = mf->change == META_KEPT ? prepare(rs, k) : find_place(rs, k);
@@ -637,6 +676,18 @@ static void sync_place(const struct kept *k)
 	close(fd);
 }
 
+/* Of all processes, before one is written to. */
+int restore_kept_check(struct restore *rs)
+{
+	struct restore_files *fs = rs->files;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < fs->nr_kept; i++)
+		if (fs->kept[i].mf->change == META_KEPT && !fs->kept[i].is_new)
+			r = check_untouched(rs, &fs->kept[i]);
+	return r;
+}
+
 /*
  * Before time begins to count for the program: this may take a while.  What fails after it leaves a
  * process that never ran, and files that can be put back again.
@@ -646,9 +697,6 @@ int restore_kept_commit(struct restore *rs)
 	struct restore_files *fs = rs->files;
 	int r = 0;
 
-	for (size_t i = 0; !r && i < fs->nr_kept; i++)
-		if (fs->kept[i].mf->change == META_KEPT && !fs->kept[i].is_new)
-			r = check_untouched(rs, &fs->kept[i]);
 	for (size_t i = 0; !r && i < fs->nr_kept; i++)
 		if (fs->kept[i].mf->change == META_ABSENT)
 			r = put_aside(rs, &fs->kept[i]);

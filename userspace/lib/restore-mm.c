@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -452,6 +453,80 @@ static int map_shmem(struct restore *rs, struct remote_queue *q, size_t index)
 	return map_object(rs, q, v, size);
 }
 
+/* ------------------------------------------------------------ System V shared memory */
+
+/* Where the attachment begins that a mapping is of: it may be a part of it. */
+static uint64_t base_of(const struct ckpt_model_vma *v)
+{
+	return v->rec.start - v->rec.pgoff;
+}
+
+static bool same_attachment(const struct ckpt_model_vma *a, const struct ckpt_model_vma *b)
+{
+	return a->rec.flags & b->rec.flags & CKPT_VMA_SYSVSHM && a->rec.id.ino == b->rec.id.ino &&
+	       base_of(a) == base_of(b);
+}
+
+static int attach(struct remote_queue *q, const struct ckpt_model_vma *v, uint64_t at)
+{
+	const int flags = v->rec.flags & CKPT_VMA_MAYWRITE ? 0 : SHM_RDONLY;
+
+	return remote_queue_add(q, SYS_shmat, REMOTE_ARGS(v->rec.id.ino, at, (uint64_t)flags),
+				"attach System V segment %d", (int)v->rec.id.ino);
+}
+
+static int protect_piece(struct remote_queue *q, const struct ckpt_model_vma *v)
+{
+	const int by_itself = PROT_READ | (v->rec.flags & CKPT_VMA_MAYWRITE ? PROT_WRITE : 0);
+
+	if (prot_of(&v->rec) == by_itself)
+		return 0;
+	return add_vma(q, v, "protect", SYS_mprotect,
+		       REMOTE_ARGS(v->rec.start, v->rec.end - v->rec.start, (uint64_t)prot_of(&v->rec)));
+}
+
+/* What is left of an attachment, or was moved apart: attached aside, and moved piece by piece. */
+static int map_segment_pieces(struct restore *rs, struct remote_queue *q, size_t first, uint64_t size)
+{
+	const struct layout area = { &(struct range){ rs->area, rs->area + AREA_SIZE }, 1 };
+	const struct ckpt_model_vma *v = &rs->m->vmas[first];
+	uint64_t at = 0;
+	int e = find_gap(rs, &area, size, &at);
+
+	if (!e)
+		e = attach(q, v, at);
+	for (size_t i = first; !e && i < rs->m->nr_vmas; i++) {
+		const struct ckpt_model_vma *p = &rs->m->vmas[i];
+		uint64_t len = p->rec.end - p->rec.start;
+
+		if (!same_attachment(p, v))
+			continue;
+		if (p->rec.pgoff > size || len > size - p->rec.pgoff)
+			return ckpt_err_set(rs->err, -EINVAL, "mapping %llx lies outside of its segment",
+					    (unsigned long long)p->rec.start);
+		e = add_vma(q, p, "move", SYS_mremap,
+			    REMOTE_ARGS(at + p->rec.pgoff, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, p->rec.start));
+		if (!e)
+			e = protect_piece(q, p);
+	}
+	return e ? e : unmap(q, "the rest of a System V segment", at, at + size);
+}
+
+static int map_segment(struct restore *rs, struct remote_queue *q, size_t index)
+{
+	const struct ckpt_model_vma *v = &rs->m->vmas[index];
+	uint64_t size = (v->rec.id.size + RESTORE_PAGE - 1) & ~(RESTORE_PAGE - 1);
+	int e;
+
+	for (size_t i = 0; i < index; i++)
+		if (same_attachment(&rs->m->vmas[i], v))
+			return 0;	/* with the first */
+	if (v->rec.pgoff || v->rec.end - v->rec.start != size)
+		return map_segment_pieces(rs, q, index, size);
+	e = attach(q, v, v->rec.start);
+	return e ? e : protect_piece(q, v);
+}
+
 static int map_vma(struct restore *rs, struct remote_queue *q, size_t i)
 {
 	const struct ckpt_model_vma *v = &rs->m->vmas[i];
@@ -465,6 +540,8 @@ static int map_vma(struct restore *rs, struct remote_queue *q, size_t i)
 		flags |= MAP_NORESERVE;
 	if (f & CKPT_VMA_GROWSDOWN)
 		flags |= MAP_GROWSDOWN;
+	if (f & CKPT_VMA_SYSVSHM)
+		return map_segment(rs, q, i);
 	if (f & CKPT_VMA_HUGETLB)
 		return map_at(q, v, flags | MAP_ANONYMOUS | huge_flags(&v->rec), -1, 0);
 	if (f & CKPT_VMA_SHMEM)

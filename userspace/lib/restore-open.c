@@ -21,7 +21,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "restore-priv.h"
+#include "restore-files.h"
 #include "util.h"
 
 /* Flags that F_GETFL shows and open() would take amiss or act on. */
@@ -124,6 +124,23 @@ int restore_open(struct restore *rs, int root, const char *thing, const char *pa
 	if (r && fd >= 0)
 		close(fd);
 	ret->fd = r ? -1 : fd;
+	return r;
+}
+
+int restore_look(struct restore *rs, const char *thing, const char *path, int flags,
+		 int *ret_fd)
+{
+	char *mapped = restore_map_path(rs, path, NULL);
+	int r = 0;
+
+	if (!mapped)
+		return ckpt_err_set(rs->err, -ENOMEM, "no memory");
+	*ret_fd = open_below(rs->files->root_fd, mapped, O_PATH | O_CLOEXEC | flags, 0);
+	if (*ret_fd < 0)
+		r = ckpt_err_sys(rs->err, errno, "%s: open %s", thing, mapped);
+	if (r == -ENOENT)
+		ckpt_err_hint(rs->err, "put it back, or say where it is now with --remap");
+	free(mapped);
 	return r;
 }
 
@@ -282,7 +299,7 @@ int restore_open_deleted(struct restore *rs, int root, const char *thing, int se
 			ckpt_err_hint(rs->err, "it may get a name later, so it must be in that directory");
 	}
 	if (!r)
-		r = util_write_full(fd, data, len);
+		r = restore_fill_file(fd, data, len);
 	if (!r && ftruncate(fd, (off_t)id->size) < 0)
 		r = -errno;
 	if (!r && (fchown(fd, id->uid, id->gid) < 0 || fchmod(fd, id->mode & 07777) < 0))

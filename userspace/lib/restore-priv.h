@@ -9,16 +9,24 @@
  *	restore-open.c		one file: open it, and is it the one it was?
  *	restore-copy.c		a file of the image in the place of one that changed
  *	restore-fd.c		what one descriptor refers to
+ *	restore-nameless.c	files without a name
+ *	restore-segment.c	System V shared memory
+ *	restore-pty.c		pseudo-terminals, controlling terminals
+ *	restore-socket.c	sockets
+ *	restore-unix.c		those of several processes, and connected by name
+ *	restore-owner.c		whom open files signal
  *	restore-files.c		all files: numbers, mappings, directories, locks
  *	restore-stub.c		the child: right number, right files, nothing else
  *	restore-mm.c		its address space, empty and rebuilt
  *	restore-policy.c	NUMA policies
  *	restore-fill.c		page contents
  *	restore-thread.c	threads and what belongs to each
+ *	restore-seccomp.c	seccomp filters
  *	restore-creds.c		credentials
  *	restore-signal.c	signal actions, pending signals, timers
  *	restore-regs.c		registers, calls in progress
  *	restore-wait.c		standing in for the program
+ *	restore-pidns.c		all of that in a PID namespace of its own
  *
  * struct restore lives on the stack of ckpt_restore_run().  Each part has one
  * or two entry points that are called in the order of restore.c; each returns 0
@@ -59,6 +67,8 @@
 struct restore_files;
 struct nameless;
 struct own_pipe;
+struct segment;
+struct own_pty;
 
 /* What the kernel installed in the stub: vdso, vvar. */
 struct special {
@@ -99,6 +109,7 @@ struct restore {
 	size_t nr_specials;
 	int64_t mono_offset;	/* of the child's clocks, a time namespace; else 0 */
 	int64_t boot_offset;
+	bool born;		/* a child of the caller's, by a helper */
 	sigset_t old_mask;	/* of the caller */
 };
 
@@ -108,10 +119,16 @@ struct restore_set {
 	size_t nr;
 	struct tree tree;		/* empty: the root is alone */
 	struct ckpt_set models;
-	struct nameless *nameless;	/* as many as there are descriptors, at most */
+	struct nameless *nameless;	/* as many as there are descriptors and mappings, at most */
 	size_t nr_nameless;
 	struct own_pipe *pipes;
 	size_t nr_pipes;
+	struct segment *segments;
+	size_t nr_segments;
+	struct own_pty *ptys;
+	size_t nr_ptys;
+	struct hold *hold;	/* of connections to outside, until they are there */
+	bool released;		/* they were */
 };
 
 static inline bool is_root(const struct restore *rs)
@@ -139,15 +156,43 @@ static inline bool restore_is_shared(const struct ckpt_rec_vma *v)
 	return v->flags & (CKPT_VMA_SHARED | CKPT_VMA_MAYSHARE);
 }
 
-/* restore.c */
+/* Of several roots those behind the first one. */
+struct restore_others {
+	pid_t *v;
+	size_t nr;
+};
+
+/* restore.c: @ret_others (may be NULL) is set in any case, and its array to be freed. */
 int restore_run(const struct ckpt_restore_opts *opts, const sigset_t *old_mask,
-		struct ckpt_err *err, pid_t *ret_pid);
+		struct ckpt_err *err, pid_t *ret_pid, struct restore_others *ret_others);
+
+/*
+ * restore-pidns.c: restore_run() in a PID namespace of its own.  What is left to know of the program
+ * there: its number here, a pidfd (-1: it had ended), and where messages come from.
+ */
+struct restore_away {
+	pid_t pid;
+	int pidfd;
+	int sock;
+};
+
+int restore_pidns_run(const struct ckpt_restore_opts *opts, const sigset_t *old_mask, struct ckpt_err *err,
+		      struct restore_away *ret);
+int restore_away_listen(const struct restore_away *away, struct ckpt_err *err);
+/* As waitpid(2) with WNOHANG | WUNTRACED: 1 with a status, or 0. */
+int restore_away_look(const struct restore_away *away, int *ret_status);
+void restore_away_close(struct restore_away *away);
+
+/* restore-seccomp.c: those that all threads have, before there are others; and the rest. */
+int restore_seccomp_shared(struct restore *rs);
+int restore_seccomp(struct restore *rs);
 
 /* restore-check.c */
 int restore_check(struct restore *rs);
 /* "python3, /usr/bin/python3.11" for the process that has thread number @tid. */
 void restore_name_owner(pid_t tid, char *buf, size_t size);
-/* Whether the user asked to stop. */
+/* Whether the user asked to stop: by which signal, 0: not so; the same as an error. */
+int restore_stop_signal(const sigset_t *old_mask);
 int restore_interrupted(struct restore *rs);
 
 /* restore-hooks.c: what snap noted of them; and that they hear of the restore. */
@@ -171,6 +216,11 @@ int restore_same_file(struct restore *rs, const char *thing, const char *path,
 		      const struct ckpt_file_id *id, const struct opened *o);
 int restore_file_differs(struct restore *rs, const char *thing, const char *path,
 			 const struct ckpt_file_id *id, const struct stat *st, const char *how);
+/*
+ * What has that name now, whatever it is: a descriptor to be looked at alone.  @flags: O_NOFOLLOW,
+ * O_DIRECTORY.
+ */
+int restore_look(struct restore *rs, const char *thing, const char *path, int flags, int *ret_fd);
 int restore_open_deleted(struct restore *rs, int root, const char *thing, int section,
 			 const struct ckpt_file_id *id, const char *path, int flags, int *ret_fd);
 int restore_reopen(int fd, int flags);
@@ -194,7 +244,8 @@ void restore_copies_close(struct restore *rs);
 
 /* restore-files.c */
 int restore_files_open(struct restore *rs);
-int restore_kept_commit(struct restore *rs);		/* restore-kept.c: files changed in place */
+int restore_kept_check(struct restore *rs);		/* restore-kept.c: files changed in place */
+int restore_kept_commit(struct restore *rs);
 void restore_files_close(struct restore *rs);		/* our copies; what was done stays */
 /* In the child, only system calls; @report is moved too.  0, or -errno and what it was about. */
 int restore_files_adopt(struct restore *rs, int *report, const char **ret_what);
@@ -202,12 +253,44 @@ int restore_files_adopt(struct restore *rs, int *report, const char **ret_what);
 int restore_files_vma_fd(const struct restore *rs, size_t vma);
 int restore_files_exe_fd(const struct restore *rs);
 int restore_files_proc_fd(const struct restore *rs);
+/* Likewise of the controlling terminal of the session it leads; -1: none that is made again. */
+int restore_files_terminal_fd(const struct restore *rs);
 /* Close what only the rebuilding needed, then take POSIX locks. */
 int restore_files_finish(struct restore *rs);
 /* Start timers among the open files. */
+int restore_watches(struct restore *rs);
 int restore_files_arm(struct restore *rs);
 /* Cut grown files back: the one step that cannot be undone. */
 int restore_files_commit(struct restore *rs);
+/* Forget what the restore itself has brought about in open files. */
+int restore_files_settle(struct restore *rs);
+
+/* restore-socket.c: sockets the program itself has to make */
+int restore_sockets(struct restore *rs);
+/* restore-unix.c: those that are connected by name */
+int restore_connections(struct restore *rs);
+/* restore-hold.c: connections to outside, of snap --tcp=repair */
+int restore_hold(struct restore *rs);
+int restore_hold_release(struct restore *rs);
+void restore_hold_again(struct restore_set *set);	/* it has failed, and nothing is closed as yet */
+
+/* restore-tcp.c */
+int restore_tcp_over(struct restore *rs);
+int restore_tcp_connect(struct restore *rs);
+int restore_tcp_go(struct restore *rs);
+int restore_tcp_send(struct restore *rs);
+int restore_tcp_await(struct restore *rs);
+
+/* restore-pty.c */
+int restore_ptys_make(struct restore *rs);		/* all, when the root is asked for */
+void restore_ptys_close(struct restore_set *set);
+/* In the child, only system calls: have the terminal of the session it leads; or have none. */
+int restore_pty_take(const struct restore *rs);
+int restore_pty_leave(const struct restore *rs);
+int restore_pty_group(struct restore *rs);
+
+/* restore-owner.c: whom open files signal */
+int restore_owners(struct restore *rs);
 
 /* restore-tree.c */
 int restore_tree_load(struct restore_set *set, const struct ckpt_restore_opts *opts,
@@ -215,13 +298,18 @@ int restore_tree_load(struct restore_set *set, const struct ckpt_restore_opts *o
 void restore_tree_free(struct restore_set *set);
 /* In the child, only system calls: those of its children that are in the session it is in now. */
 int restore_tree_spawn(struct restore *rs, bool before_setsid, pid_t *ret_failed);
+/* Likewise: found the process group it is in, if it is the first of those and its leader is gone. */
+int restore_tree_found_group(struct restore *rs);
 int restore_tree_groups(struct restore *rs);
+/* Whether it is a root that the restoring command makes. */
+bool restore_tree_is_first(const struct restore *rs);
 /* What another process of the set has that is the same open file; -1: nobody does. */
 int restore_tree_shared_fd(const struct restore *rs, const struct ckpt_model_fd *f);
 
 /* restore-stub.c */
 /* In a new process: become @rs.  Does not return. */
 void restore_stub_child(struct restore *rs) __attribute__((noreturn));
+/* @pid 0: any number. */
 pid_t restore_stub_clone(pid_t pid, uint64_t flags, int exit_signal);
 int restore_stub_start(struct restore *rs);
 void restore_stub_kill(struct restore *rs);
@@ -238,6 +326,11 @@ bool restore_protect_late(const struct ckpt_rec_vma *v);
 int restore_fill(struct restore *rs);
 /* What is not in the image, and so zero. */
 int restore_tell_left_out(struct restore *rs);
+
+/* restore-nameless.c: @len bytes of a mapping of one, NULL: zeros.  And when all of all are there. */
+int restore_nameless_write(struct restore *rs, const struct ckpt_model_vma *v, uint64_t addr,
+			   const void *data, uint64_t len);
+int restore_nameless_finish(struct restore *rs);
 
 /* restore-thread.c */
 int restore_threads_make(struct restore *rs);

@@ -3,11 +3,12 @@
  * restore-stub.c - the child that becomes the program.
  *
  *  1. The caller clones it with the recorded process number.  A helper does so
- *     on the caller's behalf, and ends, in two cases: when monotonic time would
+ *     on the caller's behalf, and ends, in three cases: when monotonic time would
  *     go backwards for the program (the machine was rebooted) it enters a new
  *     time namespace first, for the caller itself must not change namespaces;
- *     and when the program is to be detached it leaves it to init, so that it
- *     does not see its parent die when the caller ends.
+ *     when the program is to be detached it leaves it to init, so that it
+ *     does not see its parent die when the caller ends; and when there are
+ *     several roots, which are to be in one time namespace.
  *  2. The child, still a copy of the caller, takes session, process group,
  *     files and directories as recorded: restore_files_adopt().  It makes
  *     system calls only; the caller may have had other threads.
@@ -25,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -119,8 +121,19 @@ void restore_stub_child(struct restore *rs)
 		if (setpgid(0, 0) < 0)
 			goto failed;
 	}
+	what = "have its controlling terminal";
+	errno = -restore_pty_take(rs);
+	if (errno)
+		goto failed;
 	what = PROCESS_NUMBER;
-	errno = -restore_tree_spawn(rs, false, &pid);
+	pid = p->pgid;
+	errno = -restore_tree_found_group(rs);
+	if (!errno)
+		errno = -restore_tree_spawn(rs, false, &pid);
+	if (errno)
+		goto failed;
+	what = "give up its controlling terminal";
+	errno = -restore_pty_leave(rs);
 	if (!errno)
 		errno = -restore_files_adopt(rs, &report, &what);
 	if (errno)
@@ -141,8 +154,8 @@ pid_t restore_stub_clone(pid_t pid, uint64_t flags, int exit_signal)
 	struct clone_args args = {
 		.flags = flags,
 		.exit_signal = (uint64_t)exit_signal,
-		.set_tid = (uint64_t)(uintptr_t)&pid,
-		.set_tid_size = 1,
+		.set_tid = pid ? (uint64_t)(uintptr_t)&pid : 0,
+		.set_tid_size = pid ? 1 : 0,
 	};
 	long r = syscall(SYS_clone3, &args, sizeof(args));
 
@@ -177,8 +190,10 @@ static bool needs_time_namespace(struct restore *rs)
 
 	if (mono <= 0 && boot <= 0)
 		return false;
-	rs->mono_offset = mono > 0 ? mono : 0;
-	rs->boot_offset = boot > 0 ? boot : 0;
+	for (size_t i = 0; i < rs->set->nr; i++) {
+		rs->set->v[i].mono_offset = mono > 0 ? mono : 0;
+		rs->set->v[i].boot_offset = boot > 0 ? boot : 0;
+	}
 	return true;
 }
 
@@ -199,41 +214,54 @@ static int make_time_namespace(const struct restore *rs)
 	return r;
 }
 
-/* In the helper: does not return except in the child of the right number. */
-static void helper(struct restore *rs, bool new_time)
+/* In the helper: all roots, and which of them are made. */
+static void __attribute__((noreturn)) helper(struct restore_set *set, bool new_time, bool *made)
 {
-	const int report = rs->report[1];
-	uint64_t flags = CLONE_CLEAR_SIGHAND | (rs->opts->detach ? 0 : CLONE_PARENT);
-	int r = new_time ? make_time_namespace(rs) : 0;
+	const bool detach = set->v->opts->detach;
+	int r = new_time ? make_time_namespace(set->v) : 0;
 
-	if (r) {
-		say(report, r, 0, "make a time namespace, for the clocks were reset by a reboot");
-		_exit(1);
+	if (r)
+		say(set->v->report[1], r, 0, "make a time namespace, for the clocks were reset by a reboot");
+	for (size_t i = 0; !r && i < set->nr; i++) {
+		struct restore *rs = &set->v[i];
+		pid_t pid;
+
+		if (!restore_tree_is_first(rs))
+			continue;
+		pid = restore_stub_clone(rs->m->proc.pid, CLONE_CLEAR_SIGHAND | (detach ? 0 : CLONE_PARENT),
+					 detach ? SIGCHLD : 0);
+		if (!pid)
+			restore_stub_child(rs);
+		made[i] = pid > 0;
+		r = pid < 0 ? pid : 0;
+		if (r)
+			say(rs->report[1], r, rs->m->proc.pid, PROCESS_NUMBER);
 	}
-	r = restore_stub_clone(rs->m->proc.pid, flags, rs->opts->detach ? SIGCHLD : 0);
-	if (!r)
-		restore_stub_child(rs);
-	if (r < 0)
-		say(report, r, rs->m->proc.pid, PROCESS_NUMBER);
 	_exit(r < 0);
 }
 
 /* Returns the child's number or -errno; failures the helper reported have text. */
-static pid_t clone_by_helper(struct restore *rs, bool new_time)
+static pid_t clone_by_helper(struct restore_set *set, bool new_time)
 {
-	struct clone_args args = { .exit_signal = SIGCHLD };
+	bool *made = mmap(NULL, set->nr * sizeof(*made), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t ret = set->v->m->proc.pid, pid;
 	int status;
-	long pid = syscall(SYS_clone3, &args, sizeof(args));
 
-	if (pid < 0)
+	if (made == MAP_FAILED)
 		return -errno;
+	pid = restore_stub_clone(0, 0, SIGCHLD);
 	if (!pid)
-		helper(rs, new_time);
-	if (waitpid((pid_t)pid, &status, __WALL) < 0)
-		return -errno;
-	if (!WIFEXITED(status) || WEXITSTATUS(status))
-		return -ECHILD;
-	return rs->m->proc.pid;
+		helper(set, new_time, made);
+	if (pid < 0)
+		ret = pid;
+	else if (waitpid(pid, &status, __WALL) < 0)
+		ret = -errno;
+	else if (!WIFEXITED(status) || WEXITSTATUS(status))
+		ret = -ECHILD;
+	for (size_t i = 0; i < set->nr; i++)
+		set->v[i].born = made[i] && !set->v->opts->detach;
+	munmap(made, set->nr * sizeof(*made));
+	return ret;
 }
 
 /* ------------------------------------------------------------ start */
@@ -245,7 +273,7 @@ static int number_failed(struct restore *rs, pid_t pid, int code)
 	if (code == -EEXIST) {
 		restore_name_owner(pid, who, sizeof(who));
 		ckpt_err_set(rs->err, code, "process number %d is in use by %s", pid, who);
-		ckpt_err_hint(rs->err, "end it, or wait until it has ended");
+		ckpt_err_hint(rs->err, "end it, or restore in a PID namespace of its own (--pidns)");
 		return code;
 	}
 	ckpt_err_sys(rs->err, code, "make a process with number %d", pid);
@@ -299,13 +327,21 @@ static int seize(struct restore *rs)
 	return 0;
 }
 
-static pid_t clone_root(struct restore *rs)
+static bool has_several_roots(const struct restore_set *set)
+{
+	for (size_t i = 1; i < set->nr; i++)
+		if (restore_tree_is_first(&set->v[i]))
+			return true;
+	return false;
+}
+
+static pid_t clone_roots(struct restore *rs)
 {
 	bool new_time = needs_time_namespace(rs);
 	pid_t pid;
 
-	if (new_time || rs->opts->detach)
-		return clone_by_helper(rs, new_time);
+	if (new_time || rs->opts->detach || has_several_roots(rs->set))
+		return clone_by_helper(rs->set, new_time);
 	pid = restore_stub_clone(rs->m->proc.pid, CLONE_CLEAR_SIGHAND, SIGCHLD);
 	if (!pid)
 		restore_stub_child(rs);
@@ -359,7 +395,7 @@ int restore_stub_start(struct restore *rs)
 	r = open_reports(set);
 	if (r)
 		goto out;
-	pid = clone_root(rs);
+	pid = clone_roots(rs);
 	close_reports(set, 1);
 	if (pid > 0)
 		rs->pid = pid;
@@ -373,6 +409,10 @@ int restore_stub_start(struct restore *rs)
 out:
 	close_reports(set, 0);
 	close_reports(set, 1);
+	/* Those who have not said that they are there read the end now. */
+	for (size_t i = 0; r && i < set->nr; i++)
+		if (set->v[i].born && set->v[i].pid <= 0)
+			waitpid(set->v[i].m->proc.pid, NULL, __WALL);
 	return r;
 }
 

@@ -194,6 +194,19 @@ static int queue_prctl(struct remote_queue *q, const char *step, int op, uint64_
 				"thread %d: %s", q->r->tid, step);
 }
 
+/* What the thread has inherited is ours. */
+static int queue_mce_policy(struct remote_queue *q, const struct ckpt_rec_thread *rec)
+{
+	const int policy = rec->flags & CKPT_THREAD_MCE_EARLY ? PR_MCE_KILL_EARLY :
+			   rec->flags & CKPT_THREAD_MCE_LATE ? PR_MCE_KILL_LATE : PR_MCE_KILL_DEFAULT;
+
+	if (prctl(PR_MCE_KILL_GET, 0, 0, 0, 0) == policy)
+		return 0;
+	return remote_queue_add(q, SYS_prctl,
+				REMOTE_ARGS(PR_MCE_KILL, PR_MCE_KILL_SET, (uint64_t)policy, 0, 0),
+				"thread %d: when to tell it of failing memory", rec->tid);
+}
+
 static int queue_altstack(struct remote_queue *q, const struct ckpt_rec_thread *rec)
 {
 	const stack_t ss = {
@@ -240,6 +253,8 @@ static int queue_thread(struct restore *rs, struct restore_thread *th, struct re
 				     "thread %d: address to clear at exit", rec->tid);
 	if (!e && (rec->flags & CKPT_THREAD_IO_FLUSHER))
 		e = queue_prctl(q, "IO_FLUSHER", PR_SET_IO_FLUSHER, 1);
+	if (!e)
+		e = queue_mce_policy(q, rec);
 	/* Real-time threads have no slack, 0 asks for the default. */
 	if (!e && rec->timerslack_ns)
 		e = queue_prctl(q, "timer slack", PR_SET_TIMERSLACK, rec->timerslack_ns);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "restore-files.h"
+#include "restore-segment.h"
 
 /* ------------------------------------------------------------ what to restore */
 
@@ -89,7 +90,7 @@ static int load_all(struct restore_set *set, const struct ckpt_restore_opts *opt
 		    struct ckpt_err *err)
 {
 	int r = restore_tree_load(set, opts, err);
-	size_t fds = 0;
+	size_t fds = 0, mappings = 0;
 
 	for (size_t i = 0, k = 0; !r && i < set->nr; i++, k++) {
 		while (set->tree.nr && set->tree.processes[k].ended)
@@ -101,10 +102,11 @@ static int load_all(struct restore_set *set, const struct ckpt_restore_opts *opt
 		set->models.models[i] = set->v[i].m;
 		set->v[i].m->set = set->tree.nr ? &set->models : NULL;
 		fds += set->v[i].m->nr_fds;
+		mappings += set->v[i].m->nr_vmas;
 	}
 	if (r)
 		return r;
-	set->nameless = calloc(fds + 1, sizeof(*set->nameless));
+	set->nameless = calloc(fds + mappings + 1, sizeof(*set->nameless));
 	set->pipes = calloc(fds + 1, sizeof(*set->pipes));
 	return set->nameless && set->pipes ? 0 :
 	       ckpt_err_set(err, -ENOMEM, "no memory for the files of the process");
@@ -157,34 +159,55 @@ static int rebuild(struct restore_set *set)
 {
 	static int (* const steps[])(struct restore *rs) = {
 		restore_check,		/* nothing is touched so far */
+		restore_hold,
 		restore_files_open,
+		restore_segments_open,
 		restore_stub_start,	/* now there is a process, */
 		restore_tree_groups,
 		restore_mm_empty,
+		restore_segments_make,
 		restore_mm_map,
 		restore_fill,
+		restore_nameless_finish,
+		restore_segments_finish,
 		restore_mm_finish,
+		restore_seccomp_shared,	/* which they inherit */
 		restore_threads_make,
 		restore_sigactions,
 		restore_timers_make,
 		restore_threads_set,
 		set_process,
+		restore_pty_group,
 		restore_files_finish,
+		restore_seccomp,	/* which takes privileges, and */
 		restore_creds,		/* which loses its privileges here, */
+		restore_sockets,	/* for the other end is told by whom they were made */
+		restore_connections,	/* to what listens by now */
+		restore_watches,
+		restore_tcp_over,
+		restore_tcp_connect,	/* behind all that listens: it shares their ports */
 		restore_sigpending,
 		restore_limits,
 		restore_trap_action,
+		restore_kept_check,
 		restore_kept_commit,	/* which can be done again, */
+		restore_hold_release,
+		restore_tcp_go,
+		restore_tcp_send,
+		restore_tcp_await,
 		restore_calls,		/* and time begins to count for it */
 		restore_timers_arm,
 		restore_files_arm,
+		restore_owners,
 		restore_mm_leave,
 		restore_regs,
 		restore_rseq_finish,
 		restore_hooks,
 		restore_tell_left_out,
 		forget_keys,
-		restore_files_commit,	/* cannot be undone */
+		restore_segments_commit, /* cannot be undone, */
+		restore_files_commit,	/* nor this */
+		restore_files_settle,
 		release,
 	};
 	int r = 0;
@@ -195,8 +218,9 @@ static int rebuild(struct restore_set *set)
 	return r;
 }
 
-static void clean_up(struct restore_set *set)
+static void clean_up(struct restore_set *set, bool failed)
 {
+	restore_segments_close(set, failed);
 	for (size_t i = 0; i < set->nr; i++) {
 		struct restore *rs = &set->v[i];
 
@@ -213,14 +237,28 @@ static void clean_up(struct restore_set *set)
 		close(set->pipes[i].ends[0]);
 		close(set->pipes[i].ends[1]);
 	}
+	restore_ptys_close(set);
+	hold_end(set->hold);
 	free(set->nameless);
 	free(set->pipes);
 	restore_tree_free(set);
 }
 
+/* The roots beside the first one, which are to be the caller's children. */
+static int list_others(const struct restore_set *set, struct ckpt_err *err, struct restore_others *ret)
+{
+	*ret = (struct restore_others){ .v = calloc(set->nr, sizeof(*ret->v)) };
+	if (!ret->v)
+		return ckpt_err_sys(err, ENOMEM, "%zu processes", set->nr);
+	for (size_t i = 1; i < set->nr; i++)
+		if (restore_tree_is_first(&set->v[i]))
+			ret->v[ret->nr++] = set->v[i].m->proc.pid;
+	return 0;
+}
+
 /* With all signals blocked; @old_mask tells which of them the caller wants to hear. */
 int restore_run(const struct ckpt_restore_opts *opts, const sigset_t *old_mask,
-		struct ckpt_err *err, pid_t *ret_pid)
+		struct ckpt_err *err, pid_t *ret_pid, struct restore_others *ret_others)
 {
 	struct ckpt_err own = CKPT_ERR_INIT;
 	struct restore_set set = { 0 };
@@ -236,15 +274,19 @@ int restore_run(const struct ckpt_restore_opts *opts, const sigset_t *old_mask,
 	r = load_all(&set, opts, err);
 	for (size_t i = 0; i < set.nr; i++)
 		set.v[i].old_mask = *old_mask;
+	if (!r && ret_others)
+		r = list_others(&set, err, ret_others);
 	if (!r)
 		r = rebuild(&set);
+	if (r)
+		restore_hold_again(&set);
 	/* The children first: their parent would not see them end, but somebody else inherit them. */
 	for (size_t i = set.nr; r && i-- > 0;)
 		restore_stub_kill(&set.v[i]);
 	if (!r)
 		*ret_pid = set.v[0].pid;
 
-	clean_up(&set);
+	clean_up(&set, r);
 	setrlimit(RLIMIT_NOFILE, &old);
 	store_audit(opts->store, &(struct store_event){ .what = "restore", .ref = chain_ref(opts->chain)->label,
 							.pid = r ? 0 : *ret_pid, .code = r,
@@ -254,12 +296,21 @@ int restore_run(const struct ckpt_restore_opts *opts, const sigset_t *old_mask,
 
 int ckpt_restore_run(const struct ckpt_restore_opts *opts, struct ckpt_err *err, pid_t *ret_pid)
 {
+	struct restore_away away;
 	sigset_t full, old;
 	int r;
 
 	sigfillset(&full);
 	pthread_sigmask(SIG_SETMASK, &full, &old);
-	r = restore_run(opts, &old, err, ret_pid);
+	if (opts->pidns) {
+		r = restore_pidns_run(opts, &old, err, &away);
+		if (!r) {
+			*ret_pid = away.pid;
+			restore_away_close(&away);
+		}
+	} else {
+		r = restore_run(opts, &old, err, ret_pid, NULL);
+	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
 }

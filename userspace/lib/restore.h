@@ -43,6 +43,7 @@ struct ckpt_restore_path {
  * @fds: @nr_fds descriptors to rebind
  * @paths: @nr_paths paths to look for elsewhere; the first that fits counts
  * @detach: the process is left to init (or a subreaper), not to the caller
+ * @pidns: in a PID namespace of its own, whose init it is left to; it is not the caller's child
  * @progress: called now and then while memory is filled, with bytes; or NULL
  * @cut: told of each file that had grown and was cut back, with the bytes that are gone, right
  *	before the process runs; or NULL
@@ -66,6 +67,7 @@ struct ckpt_restore_opts {
 	const struct ckpt_restore_path *paths;
 	size_t nr_paths;
 	bool detach;
+	bool pidns;
 	void (*progress)(uint64_t done, uint64_t total, void *arg);
 	void (*cut)(const char *path, uint64_t bytes, void *arg);
 	bool discard_newer;
@@ -78,8 +80,8 @@ struct ckpt_restore_opts {
 };
 
 /*
- * Restore, and let it run.  Unless detached it is a child of the caller, who has
- * to wait for it.  Blocks all signals of the calling thread meanwhile; SIGINT, SIGTERM and
+ * Restore, and let it run.  Unless detached or in a PID namespace of its own it is a child of the
+ * caller, who has to wait for it.  *ret_pid is as the caller's namespace numbers it.  Blocks all signals of the calling thread meanwhile; SIGINT, SIGTERM and
  * SIGHUP end it with -EINTR as long as the process does not run yet.
  *
  * Errors of note: -EEXIST (a process or thread number is in use), -ESTALE (a

@@ -3,8 +3,8 @@
  * snap-files.c - what of the program's files goes into the image: the content of those without a
  * name, read while the process stands still, and the identity of all others.
  *
- * Files are read by a description of our own (through /proc/PID/fd), so neither offset nor flags of
- * the program's are touched.
+ * Files are read by a description of our own (through /proc/PID/fd or map_files), so neither offset nor
+ * flags of the program's are touched.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -14,11 +14,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "copies.h"
 #include "judge.h"
 #include "kind.h"
+#include "nameless.h"
+#include "segment.h"
 #include "snap.h"
 #include "util.h"
 
@@ -35,10 +38,11 @@ bool saves_deleted(const struct ckpt_model *model, const struct ckpt_model_fd *f
 	       !(r->file_flags & O_PATH);
 }
 
-/* Both ends are descriptors of the process: what is in it belongs to the process too. */
+/* Nobody else has an end of it: what is in it belongs to the process too. */
 bool saves_pipe(const struct ckpt_model *model, const struct ckpt_model_fd *fd)
 {
-	return fd->rec.path_flags & CKPT_PATHF_NO_NAME && judge_other_end(model, fd);
+	return fd->rec.path_flags & CKPT_PATHF_NO_NAME &&
+	       (judge_other_end(model, fd) || judge_dead_end(model, fd));
 }
 
 static bool saves(const struct ckpt_model *model, const struct ckpt_model_fd *fd)
@@ -48,12 +52,28 @@ static bool saves(const struct ckpt_model *model, const struct ckpt_model_fd *fd
 	return kind->saves && kind->saves(model, fd);
 }
 
+/* A mapping of what has no name, and so is not there for a restore to open. */
+static bool is_kept(const struct ckpt_model_vma *v)
+{
+	return nameless_maps(v) || segment_maps(v);
+}
+
 bool snap_files_wanted(const struct ckpt_model *model)
 {
 	for (size_t i = 0; i < model->nr_fds; i++)
 		if (saves(model, &model->fds[i]))
 			return true;
+	for (size_t i = 0; i < model->nr_vmas; i++)
+		if (is_kept(&model->vmas[i]))
+			return true;
 	return false;
+}
+
+static bool is_fifo(int dir, const char *name)
+{
+	struct stat st;
+
+	return atoi(name) > STDERR_FILENO && !fstatat(dir, name, &st, 0) && S_ISFIFO(st.st_mode);
 }
 
 bool snap_files_expected(pid_t pid)
@@ -75,23 +95,13 @@ bool snap_files_expected(pid_t pid)
 			continue;
 		target[n] = '\0';
 		found = !strcmp(target + n - strlen(mark), mark) ||
-			!strcmp(target, "anon_inode:[eventpoll]") ||
-			(atoi(de->d_name) > STDERR_FILENO && !strncmp(target, "pipe:", 5));
+			!strcmp(target, "anon_inode:[eventpoll]") || !strcmp(target, "anon_inode:inotify") ||
+			!strcmp(target, "anon_inode:[pidfd]") || !strncmp(target, "socket:", 7) ||
+			(atoi(de->d_name) > STDERR_FILENO && !strncmp(target, "pipe:", 5)) ||
+			is_fifo(dirfd(dir), de->d_name);
 	}
 	closedir(dir);
 	return found;
-}
-
-/* The content of the @size bytes behind @fd; holes read as zeros and are cheap to store. */
-static int read_content(int fd, uint64_t size, struct buf *content)
-{
-	int ret = buf_reserve(content, size + 1);
-
-	if (!ret)
-		ret = util_pread_full(fd, content->data, size, 0);
-	if (!ret)
-		content->len = size;
-	return ret;
 }
 
 int save_deleted(const struct ckpt_model *model, const struct ckpt_model_fd *fd,
@@ -106,12 +116,41 @@ int save_deleted(const struct ckpt_model *model, const struct ckpt_model_fd *fd,
 	if (in < 0) {
 		ret = -errno;
 	} else {
-		ret = read_content(in, fd->rec.id.size, &d->content);
+		ret = nameless_read(model, &fd->rec.id, NULL, in, &d->content);
 		close(in);
 	}
 	if (ret)
 		ckpt_err_sys(err, ret, "process %d: fd %d (%s) is a deleted file and cannot be read",
 			     pid, fd->rec.fd, fd->path ? fd->path : "?");
+	return ret;
+}
+
+/* What is only mapped: a description of our own again, by the link of the mapping. */
+static int save_mapped(const struct ckpt_model *model, const struct ckpt_model_vma *v,
+		       struct ckpt_err *err, struct snap_deleted *d)
+{
+	const pid_t pid = model->proc.pid;
+	char path[80];
+	int in, ret;
+
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", pid, (unsigned long long)v->rec.start,
+		 (unsigned long long)v->rec.end);
+	in = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ret = in < 0 ? -errno : 0;
+	if (!ret && segment_maps(v))
+		ret = segment_read(model, v, in, &d->content);
+	else if (!ret && nameless_is_memfd(v->path, v->rec.path_flags))
+		ret = save_memfd_content(model, &v->rec.id, in, &d->content);
+	else if (!ret)
+		ret = nameless_read(model, &v->rec.id, NULL, in, &d->content);
+	if (in >= 0)
+		close(in);
+	if (!ret)
+		return 0;
+	ckpt_err_sys(err, ret, "process %d: mapping %#llx (%s) is of a file without a name and cannot be read",
+		     pid, (unsigned long long)v->rec.start, v->path ? v->path : "?");
+	if (ret == -EPERM || ret == -EACCES)
+		ckpt_err_hint(err, "that takes CAP_CHECKPOINT_RESTORE");
 	return ret;
 }
 
@@ -129,27 +168,57 @@ static int read_pipe(int in, struct buf *content)
 	ret = buf_reserve(content, n);
 	if (!ret && fcntl(ours[1], F_SETPIPE_SZ, fcntl(in, F_GETPIPE_SZ)) < 0)
 		ret = -errno;
-	if (!ret && (tee(in, ours[1], n, SPLICE_F_NONBLOCK) != n ||
-		     read(ours[0], content->data, n) != n))
+	if (!ret && tee(in, ours[1], n, SPLICE_F_NONBLOCK) != n)
 		ret = -EIO;
-	if (!ret)
-		content->len = n;
+	/* Of packets each read takes one. */
+	while (!ret && content->len < (size_t)n) {
+		ssize_t got = read(ours[0], content->data + content->len, n - content->len);
+
+		if (got <= 0)
+			ret = -EIO;
+		else
+			content->len += got;
+	}
 	close(ours[0]);
 	close(ours[1]);
 	return ret;
 }
 
+/*
+ * A descriptor of ours to read a pipe by: of the reading end, if that is what the process has, since to open
+ * and close one of our own would tell who waits that ends come and go.
+ */
+static int pipe_end(pid_t pid, const struct ckpt_model_fd *fd)
+{
+	char path[64];
+	int pidfd, end;
+
+	if (!(fd->rec.flags & CKPT_FD_OTHER_END_CLOSED)) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd->rec.fd);
+		return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	}
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	end = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, fd->rec.fd, 0);
+	if (pidfd >= 0)
+		close(pidfd);
+	return end;
+}
+
+/* Of a writing end that nobody reads from only its size. */
 int save_pipe(const struct ckpt_model *model, const struct ckpt_model_fd *fd,
 	      struct ckpt_err *err, struct snap_deleted *d)
 {
+	const bool reads = (fd->rec.file_flags & O_ACCMODE) != O_WRONLY ||
+			   !(fd->rec.flags & CKPT_FD_OTHER_END_CLOSED);
 	const pid_t pid = model->proc.pid;
-	char path[64];
-	int in, size, ret;
+	int in, size, ret = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd->rec.fd);
-	in = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	in = pipe_end(pid, fd);
 	size = in < 0 ? -1 : fcntl(in, F_GETPIPE_SZ);
-	ret = size < 0 ? -errno : read_pipe(in, &d->content);
+	if (size < 0)
+		ret = -errno;
+	else if (reads)
+		ret = read_pipe(in, &d->content);
 	d->capacity = size;
 	if (in >= 0)
 		close(in);
@@ -184,9 +253,46 @@ static bool have(const struct ckpt_model *model, size_t n)
 	return have_before(model, fd, n);
 }
 
+/* Whether the mapping, number @n, is of a file that goes with a descriptor or another mapping. */
+static bool have_mapped(const struct ckpt_model *model, size_t n)
+{
+	const struct ckpt_model_vma *v = &model->vmas[n];
+	bool before = true;
+
+	for (size_t k = 0; k < ckpt_set_size(model); k++) {
+		const struct ckpt_model *m = ckpt_set_model(model, k);
+
+		for (size_t i = 0; i < m->nr_fds; i++)
+			if (nameless_maps_file(v, &m->fds[i].rec.id) && saves(m, &m->fds[i]))
+				return true;
+		if (m == model)
+			before = false;
+		for (size_t i = 0; before ? i < m->nr_vmas : m == model && i < n; i++)
+			if (nameless_same(&m->vmas[i], v))
+				return true;
+	}
+	return false;
+}
+
+static int read_mapped(const struct ckpt_model *model, struct ckpt_err *err, struct snap_files *files)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < model->nr_vmas; i++) {
+		struct snap_deleted *d = &files->deleted[files->nr];
+
+		if (!is_kept(&model->vmas[i]) || have_mapped(model, i))
+			continue;
+		d->sub = META_SUB_MAPPED + (uint32_t)i;
+		files->nr++;
+		ret = save_mapped(model, &model->vmas[i], err, d);
+	}
+	return ret;
+}
+
 int snap_files_read(const struct ckpt_model *model, struct ckpt_err *err, struct snap_files *files)
 {
-	files->deleted = calloc(model->nr_fds + 1, sizeof(*files->deleted));
+	files->deleted = calloc(model->nr_fds + model->nr_vmas + 1, sizeof(*files->deleted));
 	if (!files->deleted)
 		return ckpt_err_sys(err, ENOMEM, "content of open files");
 	for (size_t i = 0; i < model->nr_fds; i++) {
@@ -197,12 +303,13 @@ int snap_files_read(const struct ckpt_model *model, struct ckpt_err *err, struct
 		if (!saves(model, fd) || have(model, i))
 			continue;
 		d->file = fd->rec.file;
+		d->sub = META_SUB_DELETED + d->file;
 		files->nr++;
 		ret = fd_kind_of(fd)->save(model, fd, err, d);
 		if (ret)
 			return ret;
 	}
-	return 0;
+	return read_mapped(model, err, files);
 }
 
 void snap_files_free(struct snap_files *files)
@@ -248,6 +355,12 @@ static int identify(struct meta_file *f, bool build_id, struct ckpt_err *err)
 	int seen, ret = 0;
 
 	seen = open(f->path, O_PATH | O_CLOEXEC);
+	if (seen < 0 && errno == ENOENT) {
+		ckpt_err_set(err, ENOENT, "%s: was removed when the program ran on, and a restore would need it",
+			     f->path);
+		ckpt_err_hint(err, "try again, or end the program with it: snap --kill");
+		return -ENOENT;
+	}
 	if (seen < 0)
 		return ckpt_err_sys(err, errno, "%s", f->path);
 	if (fstat(seen, &st))
@@ -293,6 +406,22 @@ static enum meta_change change_of(const struct ckpt_rec_fd *fd)
 	return judge_grows_only(fd) ? META_GROW : META_INPLACE;
 }
 
+/* Whether a process of the set makes it longer: then it grows for those too who only read it. */
+static bool grows(const struct ckpt_model *model, const struct ckpt_file_id *id)
+{
+	for (size_t i = 0; i < ckpt_set_size(model); i++) {
+		const struct ckpt_model *m = ckpt_set_model(model, i);
+
+		for (size_t k = 0; k < m->nr_fds; k++) {
+			const struct ckpt_rec_fd *r = &m->fds[k].rec;
+
+			if (r->id.ino == id->ino && r->id.dev == id->dev && change_of(r) == META_GROW)
+				return true;
+		}
+	}
+	return false;
+}
+
 static int add_fds(struct meta_files *m, const struct ckpt_model *model, struct ckpt_err *err)
 {
 	for (size_t i = 0; i < model->nr_fds; i++) {
@@ -303,6 +432,8 @@ static int add_fds(struct meta_files *m, const struct ckpt_model *model, struct 
 		if (fd->rec.kind != CKPT_FDK_REG || fd->rec.path_flags || !fd->path)
 			continue;
 		f.change = change_of(&fd->rec);
+		if (f.change == META_FIXED && !(fd->rec.file_flags & O_PATH) && grows(model, &fd->rec.id))
+			f.change = META_GROW;
 		ret = add_file(m, &f, false, err);
 		if (ret)
 			return ret;
@@ -360,14 +491,16 @@ static int add_pipes(struct meta_files *m, const struct snap_files *files, struc
 	return 0;
 }
 
-static int write_list(const struct snap_files *files, const struct stream_job *job, bool all,
-		      struct ckpt_err *err, struct snap_contents *ret_contents)
+static int write_list(const struct snap_files *files, const struct stream_job *job, const struct snap_opts *opts,
+		      const char *hold, struct ckpt_err *err, struct snap_contents *ret_contents)
 {
 	const struct ckpt_model *model = job->model;
-	struct meta_files m = { 0 };
+	const bool all = opts->self_contained;
+	struct meta_files m = { .tcp = opts->tcp };
 	char *text = NULL;
 	int ret;
 
+	snprintf(m.hold, sizeof(m.hold), "%s", hold);
 	ret = snap_kept_list(files, &m);
 	if (ret)
 		ckpt_err_sys(err, ret, "list of files");
@@ -394,10 +527,10 @@ static int write_list(const struct snap_files *files, const struct stream_job *j
 	return ret;
 }
 
-int snap_files_write(const struct snap_files *files, const struct stream_job *job, bool all,
-		     struct ckpt_err *err, struct snap_contents *ret_contents)
+int snap_files_write(const struct snap_files *files, const struct stream_job *job, const struct snap_opts *opts,
+		     const char *hold, struct ckpt_err *err, struct snap_contents *ret_contents)
 {
-	int ret = write_list(files, job, all, err, ret_contents);
+	int ret = write_list(files, job, opts, hold, err, ret_contents);
 
 	for (size_t i = 0; !ret && i < files->nr; i++) {
 		const struct snap_deleted *d = &files->deleted[i];
@@ -405,8 +538,7 @@ int snap_files_write(const struct snap_files *files, const struct stream_job *jo
 		if (d->capacity && !d->content.len)
 			continue;	/* no section: an empty pipe */
 		ret = image_writer_put(job->writer, IMAGE_META, job->model->proc.pid,
-				       META_SUB_DELETED + d->file, d->content.data, d->content.len,
-				       err);
+				       d->sub, d->content.data, d->content.len, err);
 	}
 	return ret;
 }

@@ -17,6 +17,9 @@
  * are looked for (sqlite.org/tempfiles.html): one that is there is kept too though it is not open, one
  * that is not must not be there after the restore, or the next to open the file would roll it back to
  * something it never was.
+ *
+ * What several processes of a tree have open is kept once, by the first of them that changes it in place;
+ * the lists of the others name that one, also where they only read it.  What stands beside it is kept with it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -94,6 +97,12 @@ static int look_at(int dir, const char *name, const struct stat *st, enum snap_k
 	return keep == SNAP_KEEP_COPY ? 0 : flush(dir, name, err);
 }
 
+/* A file without a name has to be read in the pause; shared anonymous memory looks like one. */
+static bool is_of_deleted(const char *line)
+{
+	return strstr(line, " (deleted)\n") && !strstr(line, " /dev/zero (deleted)\n");
+}
+
 /* Files it has mapped shared and writable, also those it has no descriptor of. */
 static int look_at_maps(pid_t pid, enum snap_keep keep, struct ckpt_err *err, bool *found)
 {
@@ -107,6 +116,7 @@ static int look_at_maps(pid_t pid, enum snap_keep keep, struct ckpt_err *err, bo
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	f = fopen(path, "re");
 	while (!ret && f && getline(&line, &room, f) > 0) {
+		*found = *found || is_of_deleted(line);
 		if (sscanf(line, "%llx-%llx %7s %*s %*s %llu", &start, &end, perms, &inode) != 4 ||
 		    perms[3] != 's' || perms[1] != 'w' || !inode)
 			continue;
@@ -156,8 +166,11 @@ bool snap_kept_wanted(const struct ckpt_model *model)
 /* --------------------------------------------------------------------------------- the pause */
 
 struct keeper {
-	const struct ckpt_model	*model;
+	const struct snap_keeper *procs;
+	size_t			nr_procs;
+	const struct ckpt_model	*model;		/* of the process at hand */
 	struct snap_files	*files;
+	uint32_t		sections;	/* their numbers are unique among all processes */
 	struct judgement	*j;
 	struct ckpt_err		*err;
 	enum snap_keep		keep;
@@ -305,7 +318,7 @@ static int keep(struct keeper *k, const struct source *src, const struct ckpt_fi
 	const struct meta_file meta = {
 		.change = META_KEPT, .dev = src->st.st_dev, .ino = src->st.st_ino,
 		.size = src->st.st_size, .mtime_ns = ckpt_mtime_ns(&src->st), .mode = src->st.st_mode,
-		.uid = src->st.st_uid, .gid = src->st.st_gid, .section = k->files->nr_kept,
+		.uid = src->st.st_uid, .gid = src->st.st_gid, .section = k->sections++,
 	};
 	struct snap_kept *kept = add(k, src->path, &meta);
 
@@ -316,19 +329,32 @@ static int keep(struct keeper *k, const struct source *src, const struct ckpt_fi
 	return take_content(k, src, kept);
 }
 
-/* The file a /proc link of the process leads to. */
+/* The entry of whoever keeps that file, and whose it is; NULL: nobody does so far. */
+static const struct snap_kept *find_kept(const struct keeper *k, const struct ckpt_file_id *id,
+					 const struct ckpt_model **ret_model)
+{
+	for (size_t p = 0; p < k->nr_procs; p++)
+		for (size_t i = 0; i < k->procs[p].files->nr_kept; i++) {
+			const struct snap_kept *have = snap_kept_at(k->procs[p].files, i);
+
+			if (have->dev != id->dev || have->ino != id->ino)
+				continue;
+			*ret_model = k->procs[p].model;
+			return have;
+		}
+	return NULL;
+}
+
+/* The file a /proc link of a process leads to. */
 static int keep_open(struct keeper *k, const char *thing, int64_t number, const char *path,
 		     const struct ckpt_file_id *id, const char *link)
 {
 	struct source src = { .thing = thing, .number = number, .path = path };
+	const struct ckpt_model *whose;
 	int ret = 0;
 
-	for (size_t i = 0; i < k->files->nr_kept; i++) {
-		const struct snap_kept *have = snap_kept_at(k->files, i);
-
-		if (have->dev == id->dev && have->ino == id->ino)
-			return 0;
-	}
+	if (find_kept(k, id, &whose))
+		return 0;
 	if (!judge_named(k->j, thing, number, path, id, link))
 		return 0;
 	src.fd = open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -343,31 +369,48 @@ static int keep_open(struct keeper *k, const char *thing, int64_t number, const 
 	return ret;
 }
 
-/* One that is open by another name too would be put back by one of them. */
-static void check_name(struct keeper *k, const char *thing, int64_t number, const char *path,
-		       const struct ckpt_file_id *id)
+/*
+ * One of the process at hand that somebody keeps: its list names who.  One that is open by another name too
+ * would be put back by one of them.
+ */
+static int list_kept(struct keeper *k, const char *thing, int64_t number, const char *path,
+		     const struct ckpt_file_id *id)
 {
-	for (size_t i = 0; path && i < k->files->nr_kept; i++) {
-		const struct snap_kept *have = snap_kept_at(k->files, i);
+	const struct ckpt_model *whose;
+	const struct snap_kept *have = path ? find_kept(k, id, &whose) : NULL;
+	struct snap_kept *mine;
+	struct meta_file meta;
 
-		if (have->ino == id->ino && have->dev == id->dev && strcmp(have->meta.path, path))
-			judge_refuse(k->j, thing, number, path, "use snap --kill",
-				     "is %s too, which is changed in place", have->meta.path);
-	}
+	if (!have)
+		return 0;
+	if (strcmp(have->meta.path, path))
+		judge_refuse(k->j, thing, number, path, "use snap --kill",
+			     "is %s too, which is changed in place", have->meta.path);
+	if (whose == k->model)
+		return 0;
+	for (size_t i = 0; i < k->files->nr_kept; i++)
+		if (!strcmp(snap_kept_at(k->files, i)->meta.path, path))
+			return 0;
+	meta = have->meta;
+	meta.keeper = whose->proc.pid;
+	mine = add(k, path, &meta);
+	return mine ? 0 : -ENOMEM;
 }
 
-static void check_names(struct keeper *k)
+static int list_all_kept(struct keeper *k)
 {
 	const struct ckpt_model *m = k->model;
+	int ret = 0;
 
-	for (size_t i = 0; i < m->nr_fds; i++)
+	for (size_t i = 0; !ret && i < m->nr_fds; i++)
 		if (m->fds[i].rec.kind == CKPT_FDK_REG && !m->fds[i].rec.path_flags)
-			check_name(k, "fd", m->fds[i].rec.fd, m->fds[i].path, &m->fds[i].rec.id);
-	for (size_t i = 0; i < m->nr_vmas; i++)
+			ret = list_kept(k, "fd", m->fds[i].rec.fd, m->fds[i].path, &m->fds[i].rec.id);
+	for (size_t i = 0; !ret && i < m->nr_vmas; i++)
 		if (S_ISREG(m->vmas[i].rec.id.mode) && !m->vmas[i].rec.path_flags &&
 		    !(m->vmas[i].rec.flags & (CKPT_VMA_ANON | CKPT_VMA_SHMEM)))
-			check_name(k, "mapping", m->vmas[i].rec.start, m->vmas[i].path,
-				   &m->vmas[i].rec.id);
+			ret = list_kept(k, "mapping", m->vmas[i].rec.start, m->vmas[i].path,
+					&m->vmas[i].rec.id);
+	return ret;
 }
 
 static int keep_all_open(struct keeper *k)
@@ -393,8 +436,6 @@ static int keep_all_open(struct keeper *k)
 			 (uint64_t)v->start, (uint64_t)v->end);
 		ret = keep_open(k, "mapping", v->start, m->vmas[i].path, &v->id, link);
 	}
-	if (!ret)
-		check_names(k);
 	return ret;
 }
 
@@ -409,7 +450,7 @@ static const struct ckpt_model_fd *find_open(const struct ckpt_model *model, con
 	return NULL;
 }
 
-static bool is_mapped(const struct ckpt_model *model, const char *path)
+static bool has_mapped(const struct ckpt_model *model, const char *path)
 {
 	for (size_t i = 0; i < model->nr_vmas; i++)
 		if (judge_writes_file(&model->vmas[i].rec) && model->vmas[i].path &&
@@ -419,11 +460,11 @@ static bool is_mapped(const struct ckpt_model *model, const char *path)
 }
 
 /* One that only grows could be cut back, if it were there: but a journal goes when it has done its work. */
-static int keep_grown(struct keeper *k, const struct ckpt_model_fd *f)
+static int keep_grown(struct keeper *k, const struct ckpt_model *m, const struct ckpt_model_fd *f)
 {
 	char link[40];
 
-	snprintf(link, sizeof(link), "/proc/%d/fd/%d", k->model->proc.pid, f->rec.fd);
+	snprintf(link, sizeof(link), "/proc/%d/fd/%d", m->proc.pid, f->rec.fd);
 	return keep_open(k, "fd", f->rec.fd, f->path, &f->rec.id, link);
 }
 
@@ -442,14 +483,18 @@ static int keep_beside(struct keeper *k, const char *path, uint32_t uid)
 {
 	struct source src = { .thing = "file", .number = -1, .path = path };
 	const struct meta_file absent = { .change = META_ABSENT };
-	const struct ckpt_model_fd *open_one = find_open(k->model, path);
 	int seen, ret = 0;
 	char link[40];
 
-	if (open_one)
-		return keep_grown(k, open_one);
-	if (is_mapped(k->model, path))
-		return 0;	/* has been looked at */
+	for (size_t i = 0; i < k->nr_procs; i++) {
+		const struct ckpt_model *m = k->procs[i].model;
+		const struct ckpt_model_fd *open_one = find_open(m, path);
+
+		if (open_one)
+			return keep_grown(k, m, open_one);
+		if (has_mapped(m, path))
+			return 0;	/* has been looked at */
+	}
 	seen = look_beside(path);
 	if (seen < 0 && (errno == ENAMETOOLONG || errno == ELOOP))
 		return 0;
@@ -489,19 +534,34 @@ static int keep_all_beside(struct keeper *k)
 	return ret;
 }
 
-int snap_kept_read(const struct ckpt_model *model, enum snap_keep keep_how, uint64_t limit,
-		   struct judgement *j, struct ckpt_err *err, struct snap_files *files)
+/* Each step for all processes before the next: what one has is another's too. */
+static int keep_all(struct keeper *k)
+{
+	static int (* const steps[])(struct keeper *k) = { keep_all_open, keep_all_beside, list_all_kept };
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < sizeof(steps) / sizeof(*steps); i++)
+		for (size_t p = 0; !ret && p < k->nr_procs; p++) {
+			k->model = k->procs[p].model;
+			k->files = k->procs[p].files;
+			k->j->pid = p ? k->model->proc.pid : 0;
+			ret = steps[i](k);
+		}
+	k->j->pid = 0;
+	return ret;
+}
+
+int snap_kept_read(const struct snap_keeper *v, size_t nr, enum snap_keep keep_how, uint64_t limit,
+		   struct judgement *j, struct ckpt_err *err)
 {
 	struct keeper k = {
-		.model = model, .files = files, .j = j, .err = err, .keep = keep_how,
+		.procs = v, .nr_procs = nr, .j = j, .err = err, .keep = keep_how,
 		.room = limit ? limit : SNAP_FILES_LIMIT,
 	};
 	uint64_t begin = util_clock_ns(CLOCK_MONOTONIC);
-	int ret = keep_all_open(&k);
+	int ret = keep_all(&k);
 
-	if (!ret)
-		ret = keep_all_beside(&k);
-	files->kept_ns = util_clock_ns(CLOCK_MONOTONIC) - begin;
+	v[0].files->kept_ns = util_clock_ns(CLOCK_MONOTONIC) - begin;
 	return ret;
 }
 
@@ -575,7 +635,7 @@ int snap_kept_write(struct snap_files *files, const struct stream_job *job, stru
 	for (size_t i = 0; !ret && i < files->nr_kept; i++) {
 		struct snap_kept *kept = snap_kept_at(files, i);
 
-		if (kept->meta.change == META_ABSENT)
+		if (kept->meta.change == META_ABSENT || kept->meta.keeper)
 			continue;
 		ret = image_writer_begin_file(job->writer, owner, kept->meta.section, err);
 		if (!ret)

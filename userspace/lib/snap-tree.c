@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * snap-tree.c - all processes that descend from one, at one instant.
+ * snap-tree.c - all processes that descend from one, or of a control group, at one instant.
  *
  *	freeze		the root, then its children, and theirs: one that stands still makes no new
- *			ones, so that all are found when all known ones stand still and have no others
+ *			ones, so that all are found when all known ones stand still and have no others;
+ *			of a control group whoever is in it, until nobody new is
  *	capture		each of them, and which open files they share (kcmp(2))
  *	steady		a thread left asleep in a call may have come out of it, with what it took of
  *			another's pipe, while others were captured: then all is captured again
@@ -23,49 +24,33 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "hooks-page.h"
+#include "proc-stat.h"
 #include "snap-priv.h"
+#include "tcp.h"
 
 #define STEADY_TRIES	20
+#define ENDING_TRIES	100
 
 /* ---------------------------------------------------------------------------------- finding */
 
-struct stat_line {
-	char		state;
-	struct tree_process p;
-};
-
-/* /proc/PID/stat: proc(5).  The name may hold anything, a parenthesis too. */
-static int read_stat(pid_t pid, struct stat_line *ret)
+static int read_process(pid_t pid, struct tree_process *ret)
 {
-	char path[32], line[1024], *name, *end;
-	int fd, status = 0;
-	ssize_t n;
+	struct proc_stat st;
+	int r = proc_stat_read(pid, &st);
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = read(fd, line, sizeof(line) - 1);
-	close(fd);
-	if (n <= 0)
-		return n < 0 ? -errno : -ESRCH;
-	line[n] = '\0';
-	name = strchr(line, '(');
-	end = strrchr(line, ')');
-	if (!name || !end || end < name)
-		return -EIO;
-	*ret = (struct stat_line){ .p.pid = pid };
-	*end = '\0';
-	strncpy(ret->p.comm, name + 1, sizeof(ret->p.comm) - 1);
-	if (sscanf(end + 2, "%c %d %d %d", &ret->state, &ret->p.ppid, &ret->p.pgid, &ret->p.sid) != 4)
-		return -EIO;
-	ret->p.ended = ret->state == 'Z' || ret->state == 'X';
-	/* The last field but none. */
-	name = strrchr(end + 2, ' ');
-	if (name && ret->p.ended && sscanf(name, "%d", &status) != 1)
-		return -EIO;
-	ret->p.status = status;
+	if (r)
+		return r;
+	*ret = (struct tree_process){
+		.pid = pid, .ppid = st.ppid, .pgid = st.pgid, .sid = st.sid, .status = st.status,
+		.ended = st.state == 'Z' || st.state == 'X',
+	};
+	if (ret->ended)
+		ret->clone = st.exit_signal != SIGCHLD;
+	else
+		ret->status = 0;
+	snprintf(ret->comm, sizeof(ret->comm), "%.15s", st.comm);
 	return 0;
 }
 
@@ -79,42 +64,53 @@ static int add_entry(struct snap *s, const struct tree_process *p)
 	return ret ? ckpt_err_sys(s->err, ret, "list of processes") : 0;
 }
 
-/* Frozen, and in the list; or in the list as one that has ended; or gone by itself. */
-static int add_process(struct snap *s, pid_t pid)
+/* Once.  @ret_again: it was just ending, and nothing is known of what it is then. */
+static int try_process(struct snap *s, pid_t pid, bool *ret_again)
 {
 	struct snap_proc p = SNAP_PROC_INIT;
-	struct stat_line line;
-	int ret = read_stat(pid, &line);
+	struct tree_process line;
+	int ret = read_process(pid, &line);
 
 	if (ret == -ENOENT || ret == -ESRCH)
 		return 0;
 	if (ret)
 		return ckpt_err_sys(s->err, ret, "process %d", pid);
-	if (line.p.ended)
-		return add_entry(s, &line.p);
+	if (line.ended)
+		return add_entry(s, &line);
 	ret = target_open(pid, s->err, &p.target);
 	if (!ret)
 		ret = snap_attach(s, &p);
 	if (!ret)
 		ret = snap_freeze(s, &p);
+	if (!ret) {
+		ret = read_process(pid, &line);
+		if (ret)
+			ret = ckpt_err_sys(s->err, ret, "process %d", pid);
+	}
 	if (!ret)
-		ret = read_stat(pid, &line);
-	if (!ret)
-		ret = add_entry(s, &line.p);
+		ret = add_entry(s, &line);
 	if (!ret)
 		ret = snap_add_process(s, &p);
 	if (!ret)
 		return 0;
 	if (p.session >= 0)
 		close(p.session);
-	/* It was just ending: look again what it is then. */
-	if (ret == -ESRCH && p.target.pidfd >= 0 && target_wait(&p.target, 1000, NULL) == 0) {
-		target_close(&p.target);
-		ckpt_err_clear(s->err);
-		return add_process(s, pid);
-	}
+	*ret_again = ret == -ESRCH && (p.target.pidfd < 0 || !target_wait(&p.target, 1000, NULL));
 	target_close(&p.target);
 	return ret;
+}
+
+/* Frozen, and in the list; or in the list as one that has ended; or gone by itself. */
+static int add_process(struct snap *s, pid_t pid)
+{
+	for (int tries = 0; ; tries++) {
+		bool again = false;
+		int ret = try_process(s, pid, &again);
+
+		if (!again || tries == ENDING_TRIES)
+			return ret;
+		ckpt_err_clear(s->err);
+	}
 }
 
 /* Those children of one thread that are not in the list yet. */
@@ -157,17 +153,131 @@ static int add_children(struct snap *s, pid_t pid, bool *ret_new)
 	return ret;
 }
 
+/* Those of the control group that are not in the list yet. */
+static int add_members(struct snap *s, bool *ret_new)
+{
+	pid_t *v;
+	size_t nr;
+	int ret = cgroup_list(s->opts->cgroup, s->err, &v, &nr);
+
+	if (ret)
+		return ret;
+	for (size_t i = 0; !ret && i < nr; i++) {
+		if (tree_find(&s->tree, v[i]))
+			continue;
+		*ret_new = true;
+		ret = add_process(s, v[i]);
+	}
+	free(v);
+	return ret;
+}
+
 /* A list of children is exact only when all in it stand still (proc(5)): until nothing new turns up. */
-static int add_descendants(struct snap *s)
+static int add_others(struct snap *s)
 {
 	bool new;
 	int ret = 0;
 
 	do {
 		new = false;
+		if (s->opts->cgroup)
+			ret = add_members(s, &new);
 		for (size_t i = 0; !ret && i < s->nr_procs; i++)
 			ret = add_children(s, s->procs[i].target.pid, &new);
 	} while (!ret && new);
+	return ret;
+}
+
+/* Who makes it in a restore, and so has to be in front of it: its place; @nr: nobody of the tree. */
+static size_t made_by(const struct tree *t, size_t i)
+{
+	const struct tree_process *p = &t->processes[i], *by = tree_find(t, p->ppid);
+
+	if (!by && !p->ended && p->sid != p->pid)
+		by = tree_find(t, p->sid);
+	return by && by != p ? (size_t)(by - t->processes) : t->nr;
+}
+
+/* @ret_order: all places, each behind that of who makes it; those that belong to somebody outside are left out. */
+static size_t order_entries(const struct tree *t, size_t *ret_order, bool *placed)
+{
+	size_t nr = 0, before;
+
+	do {
+		before = nr;
+		for (size_t i = 0; i < t->nr; i++) {
+			const size_t by = made_by(t, i);
+
+			if (placed[i] || (by < t->nr && !placed[by]))
+				continue;
+			placed[i] = true;
+			if (by < t->nr || !t->processes[i].ended)
+				ret_order[nr++] = i;
+		}
+	} while (nr > before);
+	return nr;
+}
+
+/* The processes of a control group turn up in any order, and may have lost their parent while they did. */
+static int reorder(struct snap *s, const size_t *order, size_t nr)
+{
+	struct tree old = s->tree;
+	struct snap_proc *procs = calloc(s->nr_procs, sizeof(*procs));
+	size_t at = 0;
+	int ret = procs ? 0 : ckpt_err_sys(s->err, ENOMEM, "%zu processes", s->nr_procs);
+
+	if (ret)
+		return ret;
+	s->tree = (struct tree){ 0 };
+	for (size_t i = 0; !ret && i < nr; i++) {
+		struct tree_process p = old.processes[order[i]];
+
+		p.root = !tree_find(&old, p.ppid);
+		ret = add_entry(s, &p);
+		for (size_t k = 0; !p.ended && k < s->nr_procs; k++)
+			if (s->procs[k].target.pid == p.pid)
+				procs[at++] = s->procs[k];
+	}
+	tree_free(&old);
+	if (!ret && at != s->nr_procs)
+		ret = ckpt_err_set(s->err, EAGAIN, "control group %s: its processes have changed their parents meanwhile",
+				   s->opts->cgroup);
+	if (!ret)
+		memcpy(s->procs, procs, at * sizeof(*procs));
+	free(procs);
+	return ret;
+}
+
+/* Some may have lost their parent after they were looked at; now all stand still. */
+static int look_again(struct snap *s)
+{
+	for (size_t i = 0; i < s->tree.nr; i++) {
+		struct tree_process *p = &s->tree.processes[i], now;
+		int ret = read_process(p->pid, &now);
+
+		if (!p->ended && (ret || now.ended))
+			return ckpt_err_set(s->err, ESRCH, "process %d: has ended meanwhile", p->pid);
+		p->ppid = ret ? 0 : now.ppid;	/* one that had ended was waited for */
+	}
+	return 0;
+}
+
+static int sort_members(struct snap *s)
+{
+	size_t *order = calloc(s->tree.nr, sizeof(*order)), nr;
+	bool *placed = calloc(s->tree.nr, sizeof(*placed));
+	int ret = order && placed ? look_again(s) : ckpt_err_sys(s->err, ENOMEM, "%zu processes", s->tree.nr);
+
+	if (!ret) {
+		nr = order_entries(&s->tree, order, placed);
+		if (s->tree.processes[order[0]].pid != snap_root(s)->target.pid)
+			ret = ckpt_err_set(s->err, EAGAIN, "control group %s: process %d, the first of it, was given "
+					   "to another parent", s->opts->cgroup, s->opts->pid);
+		else
+			ret = reorder(s, order, nr);
+	}
+	free(order);
+	free(placed);
 	return ret;
 }
 
@@ -222,25 +332,42 @@ static int judge_sharers(struct snap *s)
 	return ret;
 }
 
+void snap_tree_lap(struct snap *s, uint64_t *phase)
+{
+	const uint64_t now = util_clock_ns(CLOCK_MONOTONIC);
+
+	*phase += now - s->lap_at;
+	s->lap_at = now;
+}
+
 int snap_tree_freeze(struct snap *s)
 {
 	struct snap_proc *root = snap_root(s);
-	struct stat_line line;
+	struct tree_process line;
 	int ret = snap_attach(s, root);
 
 	if (ret)
 		return ret;
-	s->frozen_at = util_clock_ns(CLOCK_MONOTONIC);
+	s->frozen_at = s->lap_at = util_clock_ns(CLOCK_MONOTONIC);
 	ret = snap_freeze(s, root);
 	if (ret)
 		return ret;
-	ret = read_stat(root->target.pid, &line);
+	ret = read_process(root->target.pid, &line);
 	if (ret)
 		return ckpt_err_sys(s->err, ret, "process %d", root->target.pid);
-	ret = add_entry(s, &line.p);
+	ret = add_entry(s, &line);
 	if (!ret)
-		ret = add_descendants(s);
-	return ret ? ret : judge_sharers(s);
+		ret = add_others(s);
+	if (!ret && s->opts->cgroup)
+		ret = sort_members(s);
+	if (!ret)
+		s->tree.processes[0].root = true;
+	snap_tree_lap(s, &s->r->phases.freeze);
+	if (!ret)
+		ret = judge_sharers(s);
+	snap_tree_lap(s, &s->r->phases.sharers);
+	s->r->processes = s->nr_procs;
+	return ret;
 }
 
 /* ----------------------------------------------------------------------------- what is shared */
@@ -249,7 +376,6 @@ int snap_tree_freeze(struct snap *s)
 struct holder {
 	const struct snap_proc		*proc;
 	const struct ckpt_model_fd	*fd;
-	uint32_t			object;
 };
 
 static int three_way(uint64_t a, uint64_t b)
@@ -268,82 +394,82 @@ static int same_looks(const struct holder *a, const struct holder *b)
 	return c ? c : three_way((uint64_t)x->pos, (uint64_t)y->pos);
 }
 
-static int by_looks(const void *a, const void *b)
+/* As kcmp(2) does: 0 equal, 1 less, 2 greater, -1 failed. */
+static int compare_files(const struct holder *a, const struct holder *b)
 {
-	return same_looks(a, b);
+	if (a->proc == b->proc && a->fd->rec.file == b->fd->rec.file)
+		return 0;
+	return compare_processes(a->proc->target.pid, b->proc->target.pid, KCMP_FILE,
+				 (unsigned long)a->fd->rec.fd, (unsigned long)b->fd->rec.fd);
 }
 
-/* The first descriptor of each open file of each process. */
+/* Those of one open file come to lie together, and among them those of one process. */
+static int by_file(const void *a, const void *b, void *failed)
+{
+	static const int order[] = { 0, -1, 1 };
+	const struct holder *x = a, *y = b;
+	int c = same_looks(x, y);
+
+	if (c)
+		return c;
+	c = compare_files(x, y);
+	if (c < 0 || c > 2)
+		*(int *)failed = c < 0 ? errno : EIO;
+	else if (c)
+		return order[c];
+	return three_way((uintptr_t)x->proc, (uintptr_t)y->proc);
+}
+
 static size_t list_holders(const struct snap *s, struct holder *v)
 {
 	size_t nr = 0;
 
-	for (size_t i = 0; i < s->nr_procs; i++) {
-		const struct ckpt_model *m = s->procs[i].model;
-
-		for (size_t k = 0; k < m->nr_fds; k++) {
-			size_t first = 0;
-
-			while (m->fds[first].rec.file != m->fds[k].rec.file)
-				first++;
-			if (first == k)
-				v[nr++] = (struct holder){ .proc = &s->procs[i], .fd = &m->fds[k] };
-		}
-	}
+	for (size_t i = 0; i < s->nr_procs; i++)
+		for (size_t k = 0; k < s->procs[i].model->nr_fds; k++)
+			v[nr++] = (struct holder){ .proc = &s->procs[i], .fd = &s->procs[i].model->fds[k] };
 	return nr;
 }
 
-/* Of the holders in front of @i that look like it, one of the same open file; NULL: there is none. */
-static int find_same(struct snap *s, struct holder *v, size_t i, struct holder **ret)
+static int add_file(struct snap *s, const struct holder *h, uint32_t object)
 {
-	*ret = NULL;
-	for (size_t k = i; k-- > 0 && !same_looks(&v[k], &v[i]);) {
-		pid_t a = v[i].proc->target.pid, b = v[k].proc->target.pid;
-		int c;
-
-		if (a == b)
-			continue;
-		c = compare_processes(a, b, KCMP_FILE, (unsigned long)v[i].fd->rec.fd,
-				      (unsigned long)v[k].fd->rec.fd);
-		if (c < 0)
-			return ckpt_err_sys(s->err, errno, "open files of processes %d and %d", a, b);
-		if (!c) {
-			*ret = &v[k];
-			return 0;
-		}
-	}
-	return 0;
-}
-
-static int add_file(struct snap *s, const struct holder *h)
-{
-	const struct tree_file f = { h->object, h->proc->target.pid, h->fd->rec.file };
+	const struct tree_file f = { object, h->proc->target.pid, h->fd->rec.file };
 	int ret = tree_add_file(&s->tree, &f);
 
 	return ret ? ckpt_err_sys(s->err, ret, "list of open files") : 0;
 }
 
+/* Of @nr holders of one open file: each process once, if there are several. */
+static int add_holders(struct snap *s, const struct holder *v, size_t nr, uint32_t *objects)
+{
+	int ret = 0;
+
+	if (v[0].proc == v[nr - 1].proc)
+		return 0;
+	++*objects;
+	for (size_t i = 0; !ret && i < nr; i++)
+		if (!i || v[i].proc != v[i - 1].proc)
+			ret = add_file(s, &v[i], *objects);
+	return ret;
+}
+
 static int find_shared(struct snap *s, struct holder *v, size_t nr)
 {
 	uint32_t objects = 0;
-	int ret = 0;
+	int ret = 0, failed = 0;
 
-	qsort(v, nr, sizeof(*v), by_looks);
-	for (size_t i = 1; !ret && i < nr; i++) {
-		struct holder *same;
+	qsort_r(v, nr, sizeof(*v), by_file, &failed);
+	for (size_t i = 0, end; !ret && !failed && i < nr; i = end) {
+		for (end = i + 1; end < nr && !same_looks(&v[i], &v[end]); end++) {
+			int c = compare_files(&v[i], &v[end]);
 
-		ret = find_same(s, v, i, &same);
-		if (ret || !same)
-			continue;
-		if (!same->object) {
-			same->object = ++objects;
-			ret = add_file(s, same);
+			if (c < 0)
+				failed = errno;
+			if (c)
+				break;
 		}
-		v[i].object = same->object;
-		if (!ret)
-			ret = add_file(s, &v[i]);
+		ret = add_holders(s, &v[i], end - i, &objects);
 	}
-	return ret;
+	return failed ? ckpt_err_sys(s->err, failed, "which open files processes share") : ret;
 }
 
 static int find_shared_files(struct snap *s)
@@ -384,23 +510,31 @@ int snap_tree_capture(struct snap *s)
 	/* Memory first: the longer that takes the more could move. */
 	for (size_t i = 0; !ret && i < s->nr_procs; i++)
 		ret = snap_capture(s, &s->procs[i]);
+	snap_tree_lap(s, &s->r->phases.capture);
 	for (size_t i = 0; !ret && i < s->nr_procs; i++)
 		ret = snap_examine(s, &s->procs[i]);
 	if (!ret)
 		ret = gather_models(s);
-	return ret ? ret : find_shared_files(s);
+	snap_tree_lap(s, &s->r->phases.examine);
+	if (!ret)
+		ret = find_shared_files(s);
+	snap_tree_lap(s, &s->r->phases.shared);
+	return ret;
 }
 
 int snap_tree_steady(struct snap *s, int tries)
 {
-	bool steady = true;
+	bool steady = true, again = false;
 	int ret = 0;
 
 	for (size_t i = 0; !ret && steady && i < s->nr_procs; i++)
 		ret = session_steady(s->procs[i].session, s->err, &steady);
+	if (!ret)
+		ret = snap_hold(s, &again);
+	steady = steady && !again && tcp_all_steady(snap_root(s)->model);
 	if (ret || steady)
 		return ret;
-	s->r->stats.out_retries++;
+	s->again++;
 	if (tries < STEADY_TRIES)
 		return -EAGAIN;
 	ckpt_err_set(s->err, EBUSY, "process %d: its threads do not stay asleep long enough to capture "
@@ -437,7 +571,8 @@ int snap_tree_thaw(struct snap *s)
 		close(p->session);
 		p->session = -1;
 	}
-	s->pause_ns = util_clock_ns(CLOCK_MONOTONIC) - s->frozen_at;
+	snap_tree_lap(s, &s->r->phases.thaw);
+	s->pause_ns = s->lap_at - s->frozen_at;
 	return ret;
 }
 
@@ -451,33 +586,21 @@ static bool has_hooks(const struct ckpt_model *m)
 	return false;
 }
 
-/* A file both change in place would be put back twice. */
-static void judge_changed_by_both(const struct ckpt_model *a, const struct ckpt_model *b,
-				  struct judgement *j)
+/* An orphan in the session of a process that lives: it cannot be made there by whoever is its parent now. */
+static void judge_sessions(const struct tree *t, struct judgement *j)
 {
-	for (size_t i = 0; i < b->nr_fds; i++) {
-		const struct ckpt_model_fd *fd = &b->fds[i];
+	for (size_t i = 0; i < t->nr; i++) {
+		const struct tree_process *p = &t->processes[i];
 
-		if (judge_changes_in_place(&fd->rec) && judge_in_place(a, &fd->rec.id))
-			judge_refuse(j, "fd", fd->rec.fd, fd->path, "use --files=none, or snap --kill",
-				     "is a file that process %d changes in place too, which is not "
-				     "supported yet", a->proc.pid);
-	}
-	for (size_t i = 0; i < b->nr_vmas; i++) {
-		const struct ckpt_model_vma *v = &b->vmas[i];
-
-		if (judge_writes_file(&v->rec) && judge_in_place(a, &v->rec.id))
-			judge_refuse(j, "mapping", (int64_t)v->rec.start, v->path,
-				     "use --files=none, or snap --kill",
-				     "is of a file that process %d changes in place too, which is not "
-				     "supported yet", a->proc.pid);
+		if (!tree_session_is_inherited(t, p) && !tree_is_orphan(t, p))
+			judge_refuse(j, "process", p->pid, p->comm, NULL,
+				     "has lost its parent and is in session %d, which is not that of process "
+				     "%d, who has it now; that is not supported yet", p->sid, p->ppid);
 	}
 }
 
 int snap_tree_judge(struct snap *s, struct judgement *j)
 {
-	const bool kept = !s->opts->kill && s->opts->keep != SNAP_KEEP_NONE;
-
 	for (size_t i = 1; i < s->nr_procs; i++) {
 		const struct ckpt_model *m = s->procs[i].model;
 
@@ -485,9 +608,8 @@ int snap_tree_judge(struct snap *s, struct judgement *j)
 		if (has_hooks(m) && !s->opts->no_hooks)
 			judge_refuse(j, "process", m->proc.pid, NULL, "use --no-hooks if it can do without",
 				     "has hooks, and only those of the first process of a tree are asked");
-		for (size_t k = 0; kept && k < i; k++)
-			judge_changed_by_both(s->procs[k].model, m, j);
 	}
+	judge_sessions(&s->tree, j);
 	j->pid = 0;
 	return j->no_memory ? -ENOMEM : 0;
 }

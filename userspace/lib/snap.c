@@ -37,10 +37,12 @@
 #include <unistd.h>
 
 #include "snap-priv.h"
+#include "tcp.h"
 
 #define STORE_FREE_MIN	(1u << 20)	/* an image is never smaller than a few KiB */
 #define KILL_WAIT_MS	30000
 #define CAPTURE_TRIES	5
+#define SETTLE_TRIES	20
 
 #define NICE_LOW	10
 #define IOPRIO_WHO_PROCESS	1
@@ -48,12 +50,17 @@
 
 int snap_add_process(struct snap *s, const struct snap_proc *p)
 {
-	struct snap_proc *v = reallocarray(s->procs, s->nr_procs + 1, sizeof(*v));
+	const size_t nr = s->nr_procs;
 
-	if (!v)
-		return ckpt_err_sys(s->err, ENOMEM, "%zu processes", s->nr_procs + 1);
-	s->procs = v;
-	v[s->nr_procs++] = *p;
+	/* Full when that is a power of two, or 0. */
+	if (!(nr & (nr - 1))) {
+		struct snap_proc *v = reallocarray(s->procs, nr ? 2 * nr : 1, sizeof(*v));
+
+		if (!v)
+			return ckpt_err_sys(s->err, ENOMEM, "%zu processes", nr + 1);
+		s->procs = v;
+	}
+	s->procs[s->nr_procs++] = *p;
 	return 0;
 }
 
@@ -135,6 +142,11 @@ static int prepare(struct snap *s)
 	if (s->opts->dedup && s->opts->encrypt_to)
 		return ckpt_err_set(s->err, EINVAL, "process %d: pages of an encrypted image cannot be "
 				    "shared with others", s->opts->pid);
+	if (s->opts->tcp == META_TCP_REPAIR && !s->opts->kill) {
+		ckpt_err_set(s->err, EINVAL, "process %d: its connections go on in a restore alone if it ends", s->opts->pid);
+		ckpt_err_hint(s->err, "use --tcp=repair together with --kill");
+		return -EINVAL;
+	}
 	ret = target_open(s->opts->pid, s->err, &snap_root(s)->target);
 	if (ret)
 		return ret;
@@ -226,9 +238,14 @@ int snap_freeze(struct snap *s, struct snap_proc *p)
 	return ret;
 }
 
+/* What those of a tree that were captured before have of the memory they share is not copied again. */
 int snap_capture(struct snap *s, struct snap_proc *p)
 {
-	return session_snapshot(p->session, p->target.pid, capture_flags(s), parent_id(s), s->err,
+	struct device_others others = { .nr = 0 };
+
+	for (const struct snap_proc *o = s->procs; o < p && others.nr < CKPT_OTHERS_MAX; o++)
+		others.snapshots[others.nr++] = o->snapshot;
+	return session_snapshot(p->session, p->target.pid, capture_flags(s), parent_id(s), &others, s->err,
 				&p->snapshot);
 }
 
@@ -248,7 +265,9 @@ static void count_files(struct snap *s, const struct snap_files *files)
 	s->r->copied_bytes += files->copied_bytes;
 	s->r->kept_ns += files->kept_ns;
 	for (size_t i = 0; i < files->nr_kept; i++) {
-		s->r->kept_files += snap_kept_at(files, i)->meta.change == META_KEPT;
+		const struct meta_file *f = &snap_kept_at(files, i)->meta;
+
+		s->r->kept_files += f->change == META_KEPT && !f->keeper;
 		s->r->cloned_files += snap_kept_at(files, i)->cloned;
 	}
 }
@@ -304,7 +323,7 @@ static struct judge_opts judge_opts(const struct snap *s)
 {
 	return (struct judge_opts){
 		.killed = s->opts->kill || s->opts->keep == SNAP_KEEP_NONE, .kept = keeps(s),
-		.tree = s->opts->tree,
+		.tree = s->opts->tree, .tcp = s->opts->tcp,
 	};
 }
 
@@ -323,7 +342,7 @@ void snap_drop_capture(struct snap_proc *p)
  * Content of files that has to be that of this instant, unless the records tell already that this
  * comes to nothing: then the process need not stand still for it.
  */
-static int copy_files(struct snap *s, struct snap_proc *p)
+static int copy_files(struct snap *s, struct snap_proc *p, bool *ret_refused)
 {
 	const struct judge_opts opts = judge_opts(s);
 	struct judgement j = { 0 };
@@ -331,10 +350,22 @@ static int copy_files(struct snap *s, struct snap_proc *p)
 
 	if (!ret && !j.nr)
 		ret = snap_files_read(p->model, s->err, &p->files);
-	if (!ret && !j.nr && keeps(s))
-		ret = snap_kept_read(p->model, s->opts->keep, s->opts->files_limit, &s->r->judgement,
-				     s->err, &p->files);
+	*ret_refused |= j.nr;
 	judgement_free(&j);
+	return ret;
+}
+
+static int keep_files(struct snap *s)
+{
+	struct snap_keeper *v = calloc(s->nr_procs, sizeof(*v));
+	int ret;
+
+	if (!v)
+		return ckpt_err_sys(s->err, ENOMEM, "%zu processes", s->nr_procs);
+	for (size_t i = 0; i < s->nr_procs; i++)
+		v[i] = (struct snap_keeper){ s->procs[i].model, &s->procs[i].files };
+	ret = snap_kept_read(v, s->nr_procs, s->opts->keep, s->opts->files_limit, &s->r->judgement, s->err);
+	free(v);
 	return ret;
 }
 
@@ -400,6 +431,7 @@ static int read_stats(struct snap *s)
 		if (!ret)
 			add_stats(sum, &one);
 	}
+	sum->out_retries += s->again;
 	if (s->opts->tree)
 		sum->out_pause_ns = s->pause_ns;
 	return ret;
@@ -424,11 +456,12 @@ static int barrier(struct snap *s)
 /* What has to be done while the processes stand still. */
 static int copy_all_files(struct snap *s)
 {
+	bool refused = false;
 	int ret = 0;
 
 	for (size_t i = 0; !ret && i < s->nr_procs; i++)
-		ret = copy_files(s, &s->procs[i]);
-	return ret;
+		ret = copy_files(s, &s->procs[i], &refused);
+	return ret || refused || !keeps(s) ? ret : keep_files(s);
 }
 
 static int end_pause(struct snap *s)
@@ -449,15 +482,46 @@ static int capture_tree(struct snap *s)
 		ret = snap_tree_capture(s);
 		if (!ret)
 			ret = copy_all_files(s);
+		snap_tree_lap(s, &s->r->phases.files);
 		if (!ret)
 			ret = snap_tree_steady(s, tries);
 		if (ret != -EAGAIN)
 			break;
 		snap_tree_drop(s);
+		judgement_free(&s->r->judgement);	/* what was noted of files is found again */
 	}
 	if (!ret)
 		ret = end_pause(s);
 	return ret || s->opts->kill ? ret : snap_tree_thaw(s);
+}
+
+/* The kernel may have moved what was under way in connections between the reading of the two ends. */
+static int settle(struct snap *s, struct snap_proc *p)
+{
+	int ret;
+
+	for (int tries = 0; ; tries++) {
+		const int session = p->session;
+		bool again;
+
+		ret = snap_hold(s, &again);
+		if (ret || (!again && tcp_all_steady(p->model)))
+			return ret;
+		if (tries == SETTLE_TRIES) {
+			ckpt_err_set(s->err, EBUSY, "process %d: its TCP connections do not come to rest",
+				     s->opts->pid);
+			ckpt_err_hint(s->err, "try again");
+			return -EBUSY;
+		}
+		p->session = -1;
+		snap_drop_capture(p);
+		p->session = session;
+		ret = snap_capture(s, p);
+		if (!ret)
+			ret = snap_examine(s, p);
+		if (ret)
+			return ret;
+	}
 }
 
 /* Ends with snapshots and models; frozen only if the processes are to be killed. */
@@ -484,6 +548,8 @@ static int capture(struct snap *s)
 	ret = capture_in_session(s);
 	if (!ret)
 		ret = snap_examine(s, p);
+	if (!ret)
+		ret = settle(s, p);
 	if (!ret)
 		ret = copy_all_files(s);
 	if (!ret)
@@ -549,10 +615,12 @@ static int judge_all(struct snap *s, struct judgement *j)
 	struct judge_opts opts = judge_opts(s);
 	int ret = 0;
 
+	s->r->tcp_lost = 0;
 	for (size_t i = 0; !ret && i < s->nr_procs; i++) {
 		opts.pid = s->procs[i].target.pid;
 		j->pid = s->opts->tree ? opts.pid : 0;
 		ret = judge(s->procs[i].model, &opts, j);
+		s->r->tcp_lost += s->opts->tcp == META_TCP_REPAIR ? 0 : tcp_count_outside(s->procs[i].model);
 	}
 	j->pid = 0;
 	return ret || !s->opts->tree ? ret : snap_tree_judge(s, j);
@@ -598,7 +666,7 @@ static int write_process(struct snap *s, struct snap_proc *p)
 	s->r->pages = stats.pages;
 	s->r->same_pages += stats.same_pages;
 	if (!ret)
-		ret = snap_files_write(&p->files, &job, s->opts->self_contained, s->err, &s->r->contents);
+		ret = snap_files_write(&p->files, &job, s->opts, s->hold_name, s->err, &s->r->contents);
 	return ret ? ret : snap_kept_write(&p->files, &job, s->err);
 }
 
@@ -699,6 +767,9 @@ static int end_targets(struct snap *s)
 	for (size_t i = 0; !ret && i < s->nr_procs; i++)
 		ret = target_kill(&s->procs[i].target, s->err);
 	s->r->hooks.waiting = s->r->hooks.waiting && ret;
+	/* Before what they leave tells the other ends. */
+	if (!ret)
+		ret = snap_hold_keep(s);
 	for (size_t i = 0; i < s->nr_procs; i++)
 		close_fd(&s->procs[i].session);
 	for (size_t i = 0; !ret && i < s->nr_procs; i++)
@@ -752,6 +823,7 @@ static void release(struct snap *s)
 	for (size_t i = 0; i < s->nr_procs; i++)
 		snap_drop_capture(&s->procs[i]);
 	hooks_after(&s->r->hooks, HOOKS_GIVEN_UP);	/* who waits still was not told otherwise */
+	snap_hold_end(s);
 	close_fd(&s->dev);
 	image_writer_close(s->writer);
 	dedup_close(s->dedup);

@@ -59,9 +59,12 @@ enum snap_keep {
 /**
  * struct snap_opts - what is wanted
  * @pid: process
+ * @cgroup: with @tree: also the processes of this control group, and all that descend from these; @pid is
+ *	one of them, cgroup_first().  NULL: none
  * @store: path; NULL: the default, see store_open()
  * @name: of the job; NULL: COMM-PID
  * @tree: also all processes that descend from it
+ * @tcp: what becomes of TCP connections whose other end is not in the snapshot
  * @mode: see there
  * @untracked: keep no account of what changes from now on; the next one will be full
  * @kill: end the process while it is still frozen, once the generation is committed
@@ -90,6 +93,8 @@ struct snap_opts {
 	const char	*store;
 	const char	*name;
 	bool		tree;
+	const char	*cgroup;
+	enum meta_tcp	tcp;
 	enum snap_mode	mode;
 	bool		untracked;
 	bool		kill;
@@ -126,6 +131,22 @@ struct snap_contents {
 };
 
 /**
+ * struct snap_phases - what the pause of a tree consists of, in nanoseconds
+ * @freeze: finding all processes, and until all of them are still
+ * @sharers: who shares a table of files, or a directory
+ * @capture: memory and records, by the module
+ * @examine: the records are read and understood
+ * @shared: which open files several of them have
+ * @files: content of files, pipes and sockets
+ * @thaw: until the first of them, the last to go on, runs
+ *
+ * Of a capture that had to be done again, all are sums.
+ */
+struct snap_phases {
+	uint64_t freeze, sharers, capture, examine, shared, files, thaw;
+};
+
+/**
  * struct snap_result - what came of it
  * @ref: NAME@GENERATION
  * @path: of the image
@@ -135,6 +156,10 @@ struct snap_contents {
  * @why_alone: why no pages are shared with other images, if they were to be
  * @info: header and trailer of the image
  * @stats: the module's figures; out_pause_ns is 0 when the process was killed
+ * @processes: of a tree; else 0
+ * @tcp_lost: TCP connections that a restored program will have lost (@tcp of the options)
+ * @tcp_held: such that wait for a restore
+ * @phases: of the pause of a tree
  * @pages: the image's figures
  * @same_pages: left out of a delta, being marked as changed, as their bytes are the parent's
  * @judgement: refusals, when snap_run() failed because of them; else empty
@@ -159,6 +184,10 @@ struct snap_result {
 	bool			tracked;
 	struct image_info	info;
 	struct ckpt_stats	stats;
+	size_t			processes;
+	size_t			tcp_lost;
+	size_t			tcp_held;
+	struct snap_phases	phases;
 	struct image_pages_stats pages;
 	uint64_t		same_pages;
 	struct judgement	judgement;
@@ -202,6 +231,7 @@ const char *snap_why_full(uint32_t full);
 /* A file without a name, or a pipe of the process's own, as it was in the pause. */
 struct snap_deleted {
 	uint32_t	file;		/* ckpt_rec_fd.file */
+	uint32_t	sub;		/* of its section, META_SUB_* */
 	uint32_t	capacity;	/* of a pipe; 0: a file */
 	struct buf	content;
 };
@@ -211,7 +241,7 @@ struct snap_kept {
 	uint64_t	dev;		/* as in the records; 0: it is not open */
 	uint64_t	ino;
 	struct meta_file meta;		/* its path is ours */
-	int		fd;		/* clone or copy; -1 when it is in the image */
+	int		fd;		/* clone or copy; -1 when it is in the image, or another's to keep */
 	bool		cloned;
 };
 
@@ -248,9 +278,18 @@ int snap_kept_expected(pid_t pid, enum snap_keep keep, struct ckpt_err *err, boo
 /* Whether it does. */
 bool snap_kept_wanted(const struct ckpt_model *model);
 
-/* Clone or copy those files; the process must be frozen.  What cannot be is noted in @j. */
-int snap_kept_read(const struct ckpt_model *model, enum snap_keep keep, uint64_t limit,
-		   struct judgement *j, struct ckpt_err *err, struct snap_files *files);
+/* One process of a snapshot, and where what it keeps goes. */
+struct snap_keeper {
+	const struct ckpt_model	*model;
+	struct snap_files	*files;
+};
+
+/*
+ * Clone or copy the files that the @nr processes of @v change in place; all must be frozen.  What cannot be is
+ * noted in @j.
+ */
+int snap_kept_read(const struct snap_keeper *v, size_t nr, enum snap_keep keep, uint64_t limit,
+		   struct judgement *j, struct ckpt_err *err);
 void snap_kept_free(struct snap_files *files);
 
 /* Their entries in IMAGE_META_FILES.  0 or -ENOMEM. */
@@ -260,11 +299,11 @@ int snap_kept_list(const struct snap_files *files, struct meta_files *m);
 int snap_kept_write(struct snap_files *files, const struct stream_job *job, struct ckpt_err *err);
 
 /*
- * Put contents and IMAGE_META_FILES into the image; @all: also those of mapped files that must not
- * change, else only of those that came out of an image themselves.
+ * Put contents and IMAGE_META_FILES into the image; @self_contained: also those of mapped files that
+ * must not change, else only of those that came out of an image themselves; @hold: as in the list.
  */
-int snap_files_write(const struct snap_files *files, const struct stream_job *job, bool all,
-		     struct ckpt_err *err, struct snap_contents *ret_contents);
+int snap_files_write(const struct snap_files *files, const struct stream_job *job, const struct snap_opts *opts,
+		     const char *hold, struct ckpt_err *err, struct snap_contents *ret_contents);
 
 /*
  * snap-contents.c: put the content of each mapped file of @m that must not change into the image, unless

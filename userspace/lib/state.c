@@ -40,7 +40,7 @@ struct parse {
 	const char *name;	/* its type */
 	uint32_t seen;		/* bit per singleton type met */
 	uint32_t seen_path;
-	size_t cap_vmas, cap_fds, cap_locks, cap_sigpending, cap_timers, cap_threads, cap_policies;
+	size_t cap_vmas, cap_fds, cap_locks, cap_sigpending, cap_timers, cap_threads, cap_policies, cap_tcps, cap_seccomps;
 	bool end;
 };
 
@@ -268,7 +268,7 @@ static int parse_lock(struct parse *ps, struct body *b)
 	r = take(ps, b, l, sizeof(*l));
 	if (r)
 		return r;
-	if (l->kind < CKPT_LOCK_POSIX || l->kind > CKPT_LOCK_OFD)
+	if (l->kind < CKPT_LOCK_POSIX || l->kind > CKPT_LOCK_DELEGATION)
 		return bad(ps, "unknown kind of lock");
 	if (l->start < 0 || l->end < l->start)
 		return bad(ps, "lock of an impossible range");
@@ -457,6 +457,113 @@ static int parse_policy(struct parse *ps, struct body *b)
 	return r;
 }
 
+static int parse_seccomp(struct parse *ps, struct body *b)
+{
+	struct ckpt_model *m = ps->m;
+	struct ckpt_model_seccomp *s;
+	int r = grow(ps, &m->seccomps, m->nr_seccomps, &ps->cap_seccomps, sizeof(*s));
+
+	if (r)
+		return r;
+	s = &m->seccomps[m->nr_seccomps];
+	s->insns = NULL;
+	r = take(ps, b, &s->rec, sizeof(s->rec));
+	if (r)
+		return r;
+	if (!owner(ps, s->rec.tid))
+		return bad(ps, "of a thread not in the stream so far");
+	if (s->rec.like || s->rec.flags & CKPT_SECCOMP_STRICT ? s->rec.len || s->rec.nr :
+	    !s->rec.len || s->rec.len > BPF_MAXINSNS)
+		return bad(ps, "is of no possible length");
+	r = take_copy(ps, b, (size_t)s->rec.len * sizeof(*s->insns), &s->insns);
+	if (!r)
+		m->nr_seccomps++;
+	return r;
+}
+
+static int cmp_seccomp(const void *a, const void *b)
+{
+	const struct ckpt_rec_seccomp *x = &((const struct ckpt_model_seccomp *)a)->rec;
+	const struct ckpt_rec_seccomp *y = &((const struct ckpt_model_seccomp *)b)->rec;
+
+	if (x->tid != y->tid)
+		return x->tid < y->tid ? -1 : 1;
+	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static int bad_seccomps(struct parse *ps, int tid)
+{
+	return ckpt_err_set(ps->err, -EINVAL, "filters of thread %d are missing, or too many", tid);
+}
+
+/* Sorted, and of each thread all. */
+static int check_seccomps(struct parse *ps)
+{
+	const struct ckpt_model *m = ps->m;
+	const struct ckpt_model_seccomp *v = m->seccomps;
+
+	if (m->nr_seccomps)
+		qsort(m->seccomps, m->nr_seccomps, sizeof(*m->seccomps), cmp_seccomp);
+	for (size_t i = 0, first = 0; i < m->nr_seccomps; i++) {
+		const struct ckpt_rec_seccomp *rec = &v[i].rec;
+		const bool last = i + 1 == m->nr_seccomps || v[i + 1].rec.tid != rec->tid;
+		const uint32_t nr = rec->nr ? rec->nr : 1;
+		size_t others;
+
+		if (rec->index != i - first || rec->nr != v[first].rec.nr || (last && i - first + 1 != nr))
+			return bad_seccomps(ps, rec->tid);
+		if (rec->like && !ckpt_model_seccomps(m, rec->tid, &others))
+			return bad_seccomps(ps, rec->tid);
+		first = last ? i + 1 : first;
+	}
+	return 0;
+}
+
+/* States in which a FIN was sent, or has come; TCP_CLOSE is the end of all. */
+#define TCP_FIN_SENT	(1U << 4 | 1U << 5 | 1U << 9 | 1U << 11)
+#define TCP_FIN_COME	(1U << 8 | 1U << 9 | 1U << 11)
+#define TCP_CLOSED	7
+#define TCP_STATES	12
+
+/* All that was written and not acknowledged is there, and all that has come and was not read. */
+static int check_tcp(struct parse *ps, const struct ckpt_rec_tcp *t)
+{
+	const uint32_t sent = t->send_end - t->send_unacked, come = t->recv_next - t->recv_read;
+
+	if (!t->state || t->state > TCP_STATES)
+		return bad(ps, "unknown state of a connection");
+	if (t->state == TCP_CLOSED)
+		return 0;
+	/* The FIN itself may be acknowledged, or read. */
+	if (sent - t->send_len > (TCP_FIN_SENT >> t->state & 1))
+		return bad(ps, "bytes to send are missing");
+	if (come - t->recv_len > (TCP_FIN_COME >> t->state & 1))
+		return bad(ps, "received bytes are missing");
+	if (t->send_next - t->send_unacked > sent)
+		return bad(ps, "more was sent than there was");
+	return 0;
+}
+
+static int parse_tcp(struct parse *ps, struct body *b)
+{
+	struct ckpt_model *m = ps->m;
+	struct ckpt_model_tcp *t;
+	int r = grow(ps, &m->tcps, m->nr_tcps, &ps->cap_tcps, sizeof(*t));
+
+	if (r)
+		return r;
+	t = &m->tcps[m->nr_tcps];
+	t->send = t->recv = NULL;
+	r = take(ps, b, &t->rec, sizeof(t->rec));
+	if (r)
+		return r;
+	m->nr_tcps++;
+	r = check_tcp(ps, &t->rec);
+	if (!r)
+		r = take_copy(ps, b, t->rec.send_len, &t->send);
+	return r ? r : take_copy(ps, b, t->rec.recv_len, &t->recv);
+}
+
 static int parse_end(struct parse *ps, struct body *b)
 {
 	struct ckpt_rec_end end;
@@ -495,6 +602,8 @@ static const struct {
 	[CKPT_REC_CPUS] = { "cpus", parse_cpus, 0 },
 	[CKPT_REC_END] = { "end", parse_end, ONCE },
 	[CKPT_REC_MEMPOLICY] = { "memory policy", parse_policy, 0 },
+	[CKPT_REC_TCP] = { "tcp", parse_tcp, 0 },
+	[CKPT_REC_SECCOMP] = { "seccomp", parse_seccomp, 0 },
 };
 
 #define NTYPES	(sizeof(types) / sizeof(types[0]))
@@ -613,6 +722,8 @@ static int check_model(struct parse *ps)
 			return ckpt_err_set(ps->err, -EINVAL, "the state has no %s record",
 					    types[i].name);
 	r = check_threads(ps);
+	if (!r)
+		r = check_seccomps(ps);
 	if (r)
 		return r;
 	if (m->nr_fds)
@@ -634,6 +745,21 @@ static int check_model(struct parse *ps)
 	return 0;
 }
 
+/* When fds are in their order.  The state of a socket as module/state_sock.c tells it: TCP_LISTEN. */
+static int note_listening(struct parse *ps)
+{
+	struct ckpt_model *m = ps->m;
+
+	m->listening = calloc(m->nr_fds + 1, sizeof(*m->listening));
+	if (!m->listening)
+		return no_memory(ps);
+	for (size_t i = 0; i < m->nr_fds; i++)
+		if (m->fds[i].rec.kind == CKPT_FDK_SOCK && m->fds[i].info &&
+		    strstr(m->fds[i].info, "sock-state: 10\n"))
+			m->listening[m->nr_listening++] = i;
+	return 0;
+}
+
 int ckpt_model_parse(const void *buf, size_t len, struct ckpt_err *err,
 		     struct ckpt_model **ret_model)
 {
@@ -646,6 +772,8 @@ int ckpt_model_parse(const void *buf, size_t len, struct ckpt_err *err,
 	r = parse_stream(&ps);
 	if (!r)
 		r = check_model(&ps);
+	if (!r)
+		r = note_listening(&ps);
 	if (r) {
 		ckpt_model_free(ps.m);
 		return r;
@@ -675,9 +803,18 @@ void ckpt_model_free(struct ckpt_model *m)
 	for (size_t i = 0; i < m->nr_policies; i++)
 		free(m->policies[i].nodes);
 	free(m->policies);
+	for (size_t i = 0; i < m->nr_tcps; i++) {
+		free(m->tcps[i].send);
+		free(m->tcps[i].recv);
+	}
+	free(m->tcps);
+	for (size_t i = 0; i < m->nr_seccomps; i++)
+		free(m->seccomps[i].insns);
+	free(m->seccomps);
 	free(m->auxv);
 	free(m->vmas);
 	free(m->fds);
+	free(m->listening);
 	free(m->locks);
 	free(m->sigpending);
 	free(m->timers);
@@ -715,6 +852,29 @@ const struct ckpt_model_thread *ckpt_model_thread(const struct ckpt_model *m, in
 		if (m->threads[i].rec.tid == tid)
 			return &m->threads[i];
 	return NULL;
+}
+
+static const struct ckpt_model_seccomp *own_seccomps(const struct ckpt_model *m, int tid, size_t *ret_nr)
+{
+	size_t first = 0, end;
+
+	while (first < m->nr_seccomps && m->seccomps[first].rec.tid != tid)
+		first++;
+	for (end = first; end < m->nr_seccomps && m->seccomps[end].rec.tid == tid; end++)
+		;
+	*ret_nr = end - first;
+	return first < end ? &m->seccomps[first] : NULL;
+}
+
+const struct ckpt_model_seccomp *ckpt_model_seccomps(const struct ckpt_model *m, int tid, size_t *ret_nr)
+{
+	const struct ckpt_model_seccomp *v = own_seccomps(m, tid, ret_nr);
+
+	if (v && v->rec.like)
+		v = own_seccomps(m, v->rec.like, ret_nr);
+	if (!v || v->rec.like)		/* which another one's like never is */
+		*ret_nr = 0;
+	return *ret_nr ? v : NULL;
 }
 
 int64_t ckpt_mtime_ns(const struct stat *st)

@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <linux/ckpt.h>
+#include <linux/filter.h>
 
 struct ckpt_err;
 
@@ -70,6 +71,17 @@ struct ckpt_model_policy {
 	uint64_t *nodes;		/* rec.nr_words of them */
 };
 
+struct ckpt_model_seccomp {
+	struct ckpt_rec_seccomp rec;
+	struct sock_filter *insns;	/* rec.len of them */
+};
+
+struct ckpt_model_tcp {
+	struct ckpt_rec_tcp rec;
+	void *send;			/* rec.send_len bytes */
+	void *recv;			/* rec.recv_len bytes */
+};
+
 /**
  * struct ckpt_model - one process
  *
@@ -86,6 +98,9 @@ struct ckpt_model_policy {
  *    area and the XSAVE header
  *  - a pending signal's tid is 0 or that of a thread, signo is 1..64
  *  - a lock's fd is one of fds
+ *  - a TCP connection's bytes to send end at its send_end, a FIN apart, and those received at its recv_next
+ *  - records of seccomp(2) are sorted by thread, the filter first that was installed first: all nr of it, or
+ *    one that says strict, or like another thread, which has filters of its own
  *  - a policy is that of a thread or that of the mapping that begins at its start
  */
 struct ckpt_model {
@@ -103,6 +118,8 @@ struct ckpt_model {
 	size_t nr_vmas;
 	struct ckpt_model_fd *fds;
 	size_t nr_fds;
+	size_t *listening;		/* places in fds of sockets that listen: there may be many others */
+	size_t nr_listening;
 	struct ckpt_rec_lock *locks;
 	size_t nr_locks;
 	struct ckpt_rec_sigpending *sigpending;	/* in queue order */
@@ -113,6 +130,10 @@ struct ckpt_model {
 	size_t nr_threads;
 	struct ckpt_model_policy *policies;
 	size_t nr_policies;
+	struct ckpt_model_tcp *tcps;
+	size_t nr_tcps;
+	struct ckpt_model_seccomp *seccomps;
+	size_t nr_seccomps;
 };
 
 /* The processes of one snapshot; whoever put them together owns it. */
@@ -145,6 +166,8 @@ void ckpt_model_free(struct ckpt_model *model);
 const struct ckpt_model_fd *ckpt_model_fd(const struct ckpt_model *model, int fd);
 const struct ckpt_model_vma *ckpt_model_vma(const struct ckpt_model *model, uint64_t addr);
 const struct ckpt_model_thread *ckpt_model_thread(const struct ckpt_model *model, int tid);
+/* Its *ret_nr filters, the oldest first, or one record that says strict; NULL, 0: none are known. */
+const struct ckpt_model_seccomp *ckpt_model_seccomps(const struct ckpt_model *model, int tid, size_t *ret_nr);
 
 /* Time of last change in nanoseconds; and whether it and the size of a file are as in the record. */
 int64_t ckpt_mtime_ns(const struct stat *st);

@@ -82,6 +82,7 @@ int stream_map_check(const struct stream_map *map, const struct ckpt_model *mode
 		case CKPT_RUN_DATA:
 		case CKPT_RUN_ZERO:
 		case CKPT_RUN_FILE:
+		case CKPT_RUN_OTHER:
 			break;
 		case CKPT_RUN_PARENT:
 			if (parent && chain_has(parent, run->start,
@@ -235,8 +236,9 @@ static int stream_run(struct stream *s, const struct ckpt_run *run,
 	uint64_t npages = run->len / s->page_size;
 	int ret;
 
-	/* The image knows nothing of it, as of a gap.  What is opaque was checked. */
-	if (run->kind == CKPT_RUN_OPAQUE || omit_has(s->job->omit, s->job->model, vma))
+	/* The image knows nothing of it here, as of a gap.  What is opaque was checked. */
+	if (run->kind == CKPT_RUN_OPAQUE || run->kind == CKPT_RUN_OTHER ||
+	    omit_has(s->job->omit, s->job->model, vma))
 		return 0;
 	ret = stream_gap(s, run->start);
 	s->begin_gap = run->start + run->len;

@@ -13,9 +13,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "proc-stat.h"
 #include "target.h"
 
 #define PF_KTHREAD	0x00200000	/* field 9 of /proc/PID/stat */
+#define ENDING_MS	1000		/* the longest that threads take to end after the first */
 
 /* The whole of /proc/PID/NAME as text; -errno. */
 static int read_proc(pid_t pid, const char *name, char *buf, size_t size)
@@ -64,42 +66,29 @@ static int unreadable(pid_t pid, const char *name, int code, struct ckpt_err *er
 	return ckpt_err_sys(err, code, "process %d: cannot read /proc/%d/%s", pid, pid, name);
 }
 
-/* What /proc/PID/stat tells: state, flags, start time. */
-static int read_stat(struct target *t, char *ret_state, unsigned int *ret_flags)
-{
-	char buf[1024], *at;
-	int ret = read_proc(t->pid, "stat", buf, sizeof(buf));
-
-	if (ret)
-		return ret;
-	at = strrchr(buf, ')');		/* a name may hold anything, ')' too */
-	if (!at || sscanf(at + 1, " %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-			  "%*d %*d %*d %" SCNu64, ret_state, ret_flags, &t->start_ticks) != 3)
-		return -ESRCH;
-	return 0;
-}
-
 static int look(struct target *t, struct ckpt_err *err)
 {
-	char status[4096], state;
-	unsigned int flags;
+	struct proc_stat st;
+	char status[4096];
 	int ret;
 
-	ret = read_stat(t, &state, &flags);
+	ret = proc_stat_read(t->pid, &st);
 	if (ret)
 		return unreadable(t->pid, "stat", ret, err);
-	if (state == 'X' || (state == 'Z' && target_ended(t))) {
+	t->start_ticks = st.start_ticks;
+	/* Or is just ending: the first thread may be through with that before the others. */
+	if (st.state == 'X' || (st.state == 'Z' && !target_wait(t, ENDING_MS, NULL))) {
 		ckpt_err_set(err, ESRCH, "process %d: has exited already (a zombie)", t->pid);
 		ckpt_err_hint(err, "its parent has not waited for it yet");
 		return -ESRCH;
 	}
-	if (state == 'Z') {
+	if (st.state == 'Z') {
 		ckpt_err_set(err, EOPNOTSUPP, "process %d: its first thread has ended and others run on",
 			     t->pid);
 		ckpt_err_hint(err, "this is not supported yet; the process is alive");
 		return -EOPNOTSUPP;
 	}
-	if (flags & PF_KTHREAD) {
+	if (st.flags & PF_KTHREAD) {
 		ckpt_err_set(err, EOPNOTSUPP, "process %d: is a kernel thread", t->pid);
 		ckpt_err_hint(err, "only programs can be snapshotted");
 		return -EOPNOTSUPP;

@@ -27,13 +27,49 @@ static int grow(void *array, size_t nr, size_t size)
 	return 0;
 }
 
+/* Where @pid is in the table, or where it would be. */
+static uint32_t *slot_of(const struct tree *t, pid_t pid)
+{
+	size_t i = (uint32_t)pid * 2654435761u % t->nr_slots;
+
+	while (t->slots[i] && t->processes[t->slots[i] - 1].pid != pid)
+		i = (i + 1) % t->nr_slots;
+	return &t->slots[i];
+}
+
+/* Never more than half full. */
+static int grow_slots(struct tree *t)
+{
+	size_t nr = t->nr_slots ? 2 * t->nr_slots : 64;
+	uint32_t *slots;
+
+	if (2 * (t->nr + 1) <= t->nr_slots)
+		return 0;
+	slots = calloc(nr, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	free(t->slots);
+	t->slots = slots;
+	t->nr_slots = nr;
+	for (size_t i = t->nr; i-- > 0;)
+		*slot_of(t, t->processes[i].pid) = (uint32_t)i + 1;
+	return 0;
+}
+
 int tree_add(struct tree *t, const struct tree_process *p)
 {
 	int ret = t->nr < TREE_MAX ? grow(&t->processes, t->nr, sizeof(*p)) : -E2BIG;
+	uint32_t *slot;
 
 	if (!ret)
-		t->processes[t->nr++] = *p;
-	return ret;
+		ret = grow_slots(t);
+	if (ret)
+		return ret;
+	t->processes[t->nr++] = *p;
+	slot = slot_of(t, p->pid);
+	if (!*slot)
+		*slot = (uint32_t)t->nr;
+	return 0;
 }
 
 int tree_add_file(struct tree *t, const struct tree_file *f)
@@ -47,10 +83,9 @@ int tree_add_file(struct tree *t, const struct tree_file *f)
 
 const struct tree_process *tree_find(const struct tree *t, pid_t pid)
 {
-	for (size_t i = 0; i < t->nr; i++)
-		if (t->processes[i].pid == pid)
-			return &t->processes[i];
-	return NULL;
+	const uint32_t slot = t->nr_slots ? *slot_of(t, pid) : 0;
+
+	return slot ? &t->processes[slot - 1] : NULL;
 }
 
 const struct tree_file *tree_find_file(const struct tree *t, pid_t pid, uint32_t file)
@@ -61,9 +96,79 @@ const struct tree_file *tree_find_file(const struct tree *t, pid_t pid, uint32_t
 	return NULL;
 }
 
+/* ----------------------------------------------------------------------- sessions and groups */
+
+static bool has_root_in(const struct tree *t, pid_t sid, pid_t pgid)
+{
+	for (size_t i = 0; i < t->nr; i++)
+		if (t->processes[i].root && (t->processes[i].sid == sid || t->processes[i].pgid == pgid))
+			return true;
+	return false;
+}
+
+bool tree_session_is_headless(const struct tree *t, pid_t sid)
+{
+	return sid > 0 && !tree_find(t, sid) && !has_root_in(t, sid, -1);
+}
+
+bool tree_group_is_headless(const struct tree *t, pid_t pgid)
+{
+	return pgid > 0 && !tree_find(t, pgid) && !has_root_in(t, -1, pgid);
+}
+
+bool tree_is_adrift(const struct tree *t, const struct tree_process *p)
+{
+	return p->root && p->sid != p->pid && tree_find(t, p->sid);
+}
+
+pid_t tree_session_of_birth(const struct tree *t, const struct tree_process *p)
+{
+	if (p->sid != p->pid)
+		return p->sid;
+	for (size_t i = (size_t)(p - t->processes) + 1; i < t->nr; i++) {
+		const struct tree_process *child = &t->processes[i];
+		pid_t born;
+
+		if (child->ppid != p->pid || tree_is_orphan(t, child))
+			continue;
+		born = tree_session_of_birth(t, child);
+		if (born && born != p->sid)
+			return born;
+	}
+	return 0;
+}
+
+bool tree_session_is_inherited(const struct tree *t, const struct tree_process *p)
+{
+	const struct tree_process *leader, *a = p;
+
+	if (p->sid == p->pid)
+		return true;
+	if (p->root) {
+		leader = tree_find(t, p->sid);
+		return !leader || !leader->ended;
+	}
+	/* Who leads a session was in another before, and could have children there. */
+	do {
+		a = tree_find(t, a->ppid);
+		if (!a)
+			return false;	/* somebody was killed while the tree was gathered */
+		if (a->sid == p->sid)
+			return true;
+	} while (!a->root && a->sid == a->pid);
+	/* What a root that leads one was born into nobody knows. */
+	return a->root && a->sid == a->pid && p->sid > 0 && !tree_find(t, p->sid);
+}
+
+bool tree_is_orphan(const struct tree *t, const struct tree_process *p)
+{
+	return tree_session_is_headless(t, p->sid) && !tree_session_is_inherited(t, p);
+}
+
 void tree_free(struct tree *t)
 {
 	free(t->processes);
+	free(t->slots);
 	free(t->files);
 	*t = (struct tree){ 0 };
 }
@@ -82,7 +187,12 @@ static json_t *process_to_json(const struct tree_process *p)
 	comm[n] = '\0';
 	o = json_pack("{s:i, s:i, s:i, s:i, s:s}", "pid", p->pid, "ppid", p->ppid, "pgid", p->pgid, "sid",
 		      p->sid, "comm", comm);
-	if (!p->ended || !json_object_set_new(o, "ended", json_integer(p->status)))
+	if (p->root && json_object_set_new(o, "root", json_true())) {
+		json_decref(o);
+		return NULL;
+	}
+	if (!p->ended || (!json_object_set_new(o, "ended", json_integer(p->status)) &&
+			  (!p->clone || !json_object_set_new(o, "clone", json_true()))))
 		return o;
 	json_decref(o);
 	return NULL;
@@ -124,7 +234,9 @@ static bool get_process(json_t *o, struct tree_process *p)
 	json_int_t pid, ppid, pgid, sid, status = 0;
 	const char *comm = json_string_value(json_object_get(o, "comm"));
 
-	*p = (struct tree_process){ .ended = json_object_get(o, "ended") };
+	*p = (struct tree_process){ .root = json_is_true(json_object_get(o, "root")),
+				    .ended = json_object_get(o, "ended"),
+				    .clone = json_is_true(json_object_get(o, "clone")) };
 	if (!get_number(o, "pid", 1, INT_MAX, &pid) || !get_number(o, "ppid", 0, INT_MAX, &ppid) ||
 	    !get_number(o, "pgid", 0, INT_MAX, &pgid) || !get_number(o, "sid", 0, INT_MAX, &sid) ||
 	    (p->ended && !get_number(o, "ended", 0, 0xffff, &status)) || !comm)
@@ -153,7 +265,10 @@ static int read_processes(json_t *list, struct tree *t)
 	int ret;
 
 	json_array_foreach(list, i, o) {
-		if (!get_process(o, &p) || tree_find(t, p.pid) || (i ? !lives(t, p.ppid) : p.ended))
+		if (!get_process(o, &p) || tree_find(t, p.pid))
+			return -EBADMSG;
+		p.root |= !i;
+		if (p.root ? p.ended || tree_find(t, p.ppid) : !lives(t, p.ppid))
 			return -EBADMSG;
 		ret = tree_add(t, &p);
 		if (ret)

@@ -21,16 +21,18 @@
 /**
  * struct tree_process - one process
  * @pid: its number
- * @ppid: its parent's; that of the first is not in the tree
+ * @ppid: its parent's
+ * @root: that is not in the tree; so of the first, and of others when a control group was taken
  * @pgid: its process group
  * @sid: its session
  * @ended: it is a zombie
  * @status: of a zombie: as waitpid(2) gives it
+ * @clone: of a zombie: it did not tell of its end by SIGCHLD, so that it is waited for by __WCLONE
  * @comm: its name, for people
  */
 struct tree_process {
 	pid_t	pid, ppid, pgid, sid;
-	bool	ended;
+	bool	root, ended, clone;
 	int	status;
 	char	comm[16];
 };
@@ -50,13 +52,15 @@ struct tree_file {
 /**
  * struct tree - a process and all that descend from it
  *
- * What holds for one that tree_parse() returned: the first process is the root and lives; every other
+ * What holds for one that tree_parse() returned: the first process is a root; roots live; every other
  * one's parent is a living one in front of it; each number is there once.  A file's @pid is that of a
  * living process; each @pid and @file together are there once.
  */
 struct tree {
 	struct tree_process *processes;
 	size_t nr;
+	uint32_t *slots;		/* tree.c: by number; one more than the place in processes, 0: none */
+	size_t nr_slots;
 	struct tree_file *files;
 	size_t nr_files;
 };
@@ -68,6 +72,28 @@ int tree_add_file(struct tree *t, const struct tree_file *f);
 /* NULL when there is none. */
 const struct tree_process *tree_find(const struct tree *t, pid_t pid);
 const struct tree_file *tree_find_file(const struct tree *t, pid_t pid, uint32_t file);
+
+/*
+ * Whether a session or process group is one that no process of the tree leads any more.  That of a root is
+ * somebody else's if none does.
+ */
+bool tree_session_is_headless(const struct tree *t, pid_t sid);
+bool tree_group_is_headless(const struct tree *t, pid_t pgid);
+
+/*
+ * The session a process has to be born into, so that it and its children can be in theirs; 0: any.
+ * A leader's children may be in the session that it was born into itself.
+ */
+pid_t tree_session_of_birth(const struct tree *t, const struct tree_process *p);
+
+/* Whether a process can be born into its session by its parent; else it is an orphan that has another one now. */
+bool tree_session_is_inherited(const struct tree *t, const struct tree_process *p);
+
+/* Whether it is one of a session whose leader is gone. */
+bool tree_is_orphan(const struct tree *t, const struct tree_process *p);
+
+/* Whether it is a root, in the session of another process of the tree, which it can be born into by that alone. */
+bool tree_is_adrift(const struct tree *t, const struct tree_process *p);
 
 /* As JSON text, to be freed.  0 or -ENOMEM. */
 int tree_format(const struct tree *t, char **ret_text);
