@@ -37,6 +37,9 @@ _ckptctl() {
 	--compress)
 		COMPREPLY=($(compgen -W "auto none 1 3 6 19" -- "$cur"))
 		return ;;
+	--tcp)
+		COMPREPLY=($(compgen -W "refuse close reset repair" -- "$cur"))
+		return ;;
 	--dontdump)
 		COMPREPLY=($(compgen -W "omit keep" -- "$cur"))
 		return ;;
@@ -47,9 +50,9 @@ _ckptctl() {
 		return ;;
 	esac
 	case $verb:$cur in
-	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --dedup --no-readback --barrier --files --files-limit --dontdump --hooks-timeout --no-hooks --self-contained --encrypt-to --tree $common" -- "$cur")) ;;
+	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --dedup --no-readback --barrier --files --files-limit --dontdump --hooks-timeout --no-hooks --self-contained --encrypt-to --tcp --tree --cgroup $common" -- "$cur")) ;;
 	snap:*) COMPREPLY=($(compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$cur")) ;;
-	restore:-*) COMPREPLY=($(compgen -W "--detach --discard-newer --files-dir --fd --remap --identity $common" -- "$cur")) ;;
+	restore:-*) COMPREPLY=($(compgen -W "--detach --discard-newer --files-dir --fd --pidns --remap --identity $common" -- "$cur")) ;;
 	rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;
 	verify:-*) COMPREPLY=($(compgen -W "--all --identity $common" -- "$cur")) ;;
 	show:-* | diff:-*) COMPREPLY=($(compgen -W "--identity $common" -- "$cur")) ;;

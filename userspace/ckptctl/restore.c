@@ -14,13 +14,14 @@
 #include "restore.h"
 #include "store.h"
 
-enum { OPT_DETACH = CTL_LONG, OPT_FD, OPT_REMAP, OPT_DISCARD, OPT_FILES_DIR };
+enum { OPT_DETACH = CTL_LONG, OPT_FD, OPT_REMAP, OPT_DISCARD, OPT_FILES_DIR, OPT_PIDNS };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_DETACH, "detach", NULL, "print its number and leave it running" },
 	{ OPT_FD, "fd", "N=PATH", "give it PATH as descriptor N (may be repeated)" },
 	{ OPT_DISCARD, "discard-newer", NULL, "keep no copy of newer files that are put back" },
 	{ OPT_FILES_DIR, "files-dir", "DIR", "put files of the image that have changed there (STORE/.files)" },
+	{ OPT_PIDNS, "pidns", NULL, "in a PID namespace of its own, where its numbers are free" },
 	{ OPT_REMAP, "remap", "OLD=NEW", "look below NEW for what was below OLD (may be repeated)" },
 	CTL_OPT_IDENTITY,
 	{ }
@@ -29,6 +30,7 @@ static const struct ctl_opt opts[] = {
 /* What the command line asks for; the arrays have room for argc entries. */
 struct request {
 	bool			detach;
+	bool			pidns;
 	bool			discard_newer;
 	const char		*files_dir;
 	struct ckpt_restore_fd	*fds;
@@ -84,6 +86,8 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct request *q)
 	while (code == CTL_GO_ON && (id = ctl_next(ctl, argc, argv, &arg))) {
 		if (id == OPT_DETACH)
 			q->detach = true;
+		else if (id == OPT_PIDNS)
+			q->pidns = true;
 		else if (id == OPT_DISCARD)
 			q->discard_newer = true;
 		else if (id == OPT_FILES_DIR)
@@ -212,7 +216,7 @@ static int bring_back(struct ctl *ctl, const struct request *q, const struct sto
 	};
 	struct ckpt_restore_opts o = {
 		.chain = chain, .store = store, .fds = q->fds, .nr_fds = q->nr_fds, .paths = q->paths,
-		.nr_paths = q->nr_paths, .detach = q->detach,
+		.nr_paths = q->nr_paths, .detach = q->detach, .pidns = q->pidns,
 		/* A bar must not be drawn over what the program prints: only where it is not tied. */
 		.progress = q->detach ? tell : NULL,
 		.discard_newer = q->discard_newer, .cut = note_cut, .put_back = note_put_back,

@@ -6,12 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cgroup.h"
 #include "ctl.h"
 #include "snap.h"
 
 enum { OPT_KILL = CTL_LONG, OPT_FULL, OPT_DELTA, OPT_UNTRACKED, OPT_TIMEOUT, OPT_COMPRESS,
 	OPT_BWLIMIT, OPT_NO_READBACK, OPT_FILES, OPT_FILES_LIMIT, OPT_BARRIER, OPT_DEDUP, OPT_TREE,
-	OPT_DONTDUMP, OPT_HOOKS_TIMEOUT, OPT_NO_HOOKS, OPT_SELF, OPT_ENCRYPT };
+	OPT_DONTDUMP, OPT_HOOKS_TIMEOUT, OPT_NO_HOOKS, OPT_SELF, OPT_ENCRYPT, OPT_TCP, OPT_CGROUP };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_KILL, "kill", NULL, "end the process at the snapshot, before it runs on" },
@@ -32,7 +33,9 @@ static const struct ctl_opt opts[] = {
 	{ OPT_SELF, "self-contained", NULL, "put executable, libraries and mapped files into the image" },
 	{ OPT_NO_READBACK, "no-readback", NULL, "do not read the image back from the disk" },
 	{ OPT_ENCRYPT, "encrypt-to", "KEY", "a public key, or a file of such (may be repeated)" },
+	{ OPT_TCP, "tcp", "HOW", "connections to outside, in a restore: refuse (no snapshot), close, reset, repair (refuse)" },
 	{ OPT_TREE, "tree", NULL, "with all processes that descend from it" },
+	{ OPT_CGROUP, "cgroup", "PATH", "instead of PID: all processes of a control group" },
 	{ }
 };
 
@@ -46,6 +49,19 @@ static const char * const marked[] = { "omit", "keep", NULL };
 
 #define I(x)	((json_int_t)(x))
 
+/* Of a tree: what the pause consists of; else null. */
+static json_t *tree_report(const struct snap_result *r)
+{
+	const struct snap_phases *p = &r->phases;
+
+	if (!r->processes)
+		return json_null();
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "processes", I(r->processes),
+			 "freeze_ns", I(p->freeze), "sharers_ns", I(p->sharers), "capture_ns", I(p->capture),
+			 "examine_ns", I(p->examine), "shared_ns", I(p->shared), "files_ns", I(p->files),
+			 "thaw_ns", I(p->thaw));
+}
+
 static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 {
 	const struct ckpt_stats *s = &r->stats;
@@ -54,7 +70,7 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
 			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:s,s:i,s:I},s:{s:i,s:i,s:I,s:I},s:I,"
-			 "s:{s:b,s:o},s:{s:I,s:I,s:I},s:I,s:{s:i,s:I,s:i,s:I}}",
+			 "s:{s:b,s:o},s:{s:I,s:I,s:I},s:I,s:{s:i,s:I,s:i,s:I},s:o,s:I,s:I}",
 			 "ok", 1, "ref", r->ref, "path", report_text(r->path), "pid", (int)o->pid,
 			 "comm", report_text(r->info.comm), "killed", o->kill,
 			 "encrypted", image_info_is_encrypted(&r->info),
@@ -84,7 +100,8 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "left_out", "bytes", I(r->omit.bytes), "mappings", I(r->omit.mappings),
 			 "saved_bytes", I(r->omit.saved_bytes), "hooks_ns", I(r->hooks.ns),
 			 "contents", "files", (int)r->contents.files, "bytes", I(r->contents.bytes),
-			 "stored", (int)r->contents.stored, "stored_bytes", I(r->contents.stored_bytes));
+			 "stored", (int)r->contents.stored, "stored_bytes", I(r->contents.stored_bytes),
+			 "tree", tree_report(r), "tcp_lost", I(r->tcp_lost), "tcp_held", I(r->tcp_held));
 }
 
 static void human_left_out(json_t *left_out)
@@ -126,6 +143,12 @@ static void human(const struct ctl *ctl, json_t *o)
 		printf("  shared  %snothing%s: %s\n", out_yellow(), out_plain(),
 		       out_get_text(json_object_get(o, "dedup"), "why_not"));
 	human_left_out(json_object_get(o, "left_out"));
+	if (out_get(o, "tcp_lost"))
+		printf("  lost    %u TCP connections to outside, after a restore\n",
+		       (unsigned int)out_get(o, "tcp_lost"));
+	if (out_get(o, "tcp_held"))
+		printf("  held    %u TCP connections to outside, until a restore\n",
+		       (unsigned int)out_get(o, "tcp_held"));
 	if (*parent)
 		printf("  delta   of %s: %s unchanged, %s marked as changed and not\n", parent,
 		       out_size(out_get(delta, "unchanged_pages") * out_get(mem, "page_size"), a),
@@ -270,6 +293,11 @@ static int set_word(struct ctl *ctl, struct snap_opts *o, int id, const char *ar
 			return ctl_usage(ctl, "'%s' is none of auto, reflink, copy, truncate, none", arg);
 		o->keep = n;
 		return CTL_GO_ON;
+	case OPT_TCP:
+		if (!choose(arg, meta_tcps, &n))
+			return ctl_usage(ctl, "'%s' is none of refuse, close, reset, repair", arg);
+		o->tcp = n;
+		return CTL_GO_ON;
 	default:		/* OPT_DONTDUMP */
 		if (!choose(arg, marked, &n))
 			return ctl_usage(ctl, "'%s' is none of omit, keep", arg);
@@ -347,6 +375,10 @@ static int set_option(struct ctl *ctl, struct snap_opts *o, struct recipients *t
 		return CTL_GO_ON;
 	case OPT_COMPRESS:
 		return ctl_compress(ctl, arg, &o->level) ? CTL_GO_ON : CTL_USAGE;
+	case OPT_CGROUP:
+		o->cgroup = arg;
+		o->tree = true;
+		return CTL_GO_ON;
 	case OPT_ENCRYPT:
 		if (recipients_parse(to, arg, &ctl->err))
 			return ctl_fail(ctl, NULL);
@@ -355,6 +387,7 @@ static int set_option(struct ctl *ctl, struct snap_opts *o, struct recipients *t
 	case OPT_BARRIER:
 	case OPT_FILES:
 	case OPT_DONTDUMP:
+	case OPT_TCP:
 		return set_word(ctl, o, id, arg);
 	case OPT_BWLIMIT:
 	case OPT_FILES_LIMIT:
@@ -381,6 +414,10 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct snap_opts *o, st
 	}
 	if (o->dedup && o->encrypt_to)
 		return ctl_usage(ctl, "--dedup shares pages, --encrypt-to hides them: one of both");
+	if (o->cgroup && argc == optind)
+		return cgroup_first(o->cgroup, &ctl->err, &o->pid) ? ctl_fail(ctl, NULL) : CTL_GO_ON;
+	if (o->cgroup)
+		return ctl_usage(ctl, "a process, or a control group");
 	if (argc - optind != 1)
 		return ctl_usage(ctl, argc == optind ? "the process is missing" :
 				 "one process at a time");
