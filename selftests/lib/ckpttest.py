@@ -323,12 +323,13 @@ def children():
 
 
 def end_children():
-    for pid in children():
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
+    """And theirs, which become ours as their parents end."""
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, 0)[0]:
-            pass
+        while True:
+            for pid in children():
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            os.waitpid(-1, 0)
 
 
 def reap(pid, deadline=None):
@@ -591,10 +592,10 @@ def restored_runs_end_the_same(t, job, moments, kill=False):
 
 
 def snapped(t, job, kill):
-    """Start the job, snap it at a random moment; again if it ended before the moment came."""
-    for _ in range(5):
+    """Start the job, snap it at a random moment; again, and sooner, if it ended before the moment came."""
+    for late in range(5):
         p = job.start()
-        amount = job.moment()
+        amount = job.moment() / 2 ** late
         job.reach(p, amount)
         store = workdir("store")
         try:
@@ -618,12 +619,15 @@ def brief(info):
         for k, v in pause.items() if k != "total_ns"))
 
 
-def run_through(job, moments):
-    """One run, snapped at random moments and left alone: how many of them it lived to see."""
+def run_through(job, moments, late):
+    """One run, snapped at random moments and left alone: how many of them it lived to see.
+
+    late: how many runs before it did not live to see one.
+    """
     p = job.start()
     store = workdir("store")
     taken = 0
-    for amount in sorted(job.moment() for _ in range(moments)):
+    for amount in sorted(job.moment() / 2 ** late for _ in range(moments)):
         job.reach(p, amount)
         with contextlib.suppress(Gone):
             snap(p.pid, store, *job.snap_args)
@@ -639,7 +643,7 @@ def run_through(job, moments):
 def left_running_ends_the_same(t, job, moments):
     """It never notices. Again if it ended before the first moment came."""
     with t.fact("%s_left_running_after_%d_snapshots_answers_the_same" % (job.name, moments)):
-        if not any(run_through(job, moments) for _ in range(5)):
+        if not any(run_through(job, moments, late) for late in range(5)):
             raise Failed("it ended before the first snapshot, five times over")
 
 

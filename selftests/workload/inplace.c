@@ -8,6 +8,7 @@
  *
  * At each of these it first reads the whole file and holds it against its memory.  Its middle third is
  * never written: a hole.  With "map" it writes through a shared mapping and the descriptor is closed.
+ * kinds: file
  */
 #include <fcntl.h>
 #include <signal.h>

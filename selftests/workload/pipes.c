@@ -7,6 +7,7 @@
  * several times over. And four threads stream
  * numbers: through a pipe, reader slower than writer, so that it is full most of the time; and through
  * another the other way round. Every byte is checked. Output is the same in every run.
+ * kinds: pipe
  */
 #include <fcntl.h>
 #include <pthread.h>

@@ -13,6 +13,7 @@
 #include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/io_uring.h>
+#include <linux/netlink.h>
 #include <linux/perf_event.h>
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
@@ -31,6 +32,8 @@
 #include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
@@ -38,7 +41,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <termios.h>
 
 #include "work.h"
 
@@ -58,8 +63,8 @@ static int make_outside_pipe(void)
 	return fd ? atoi(fd) : ABSENT;
 }
 
-/* Packets keep their borders, which reading the bytes out would lose. */
-static int make_packet_pipe(void)
+/* Packets keep their borders, which the end that is left does not ask for. */
+static int make_packets_left(void)
 {
 	int p[2];
 
@@ -67,37 +72,152 @@ static int make_packet_pipe(void)
 		return ABSENT;
 	must(write(p[1], "one", 3));
 	must(write(p[1], "two", 3));
-	return p[1];		/* the mode is the writing end's */
+	close(p[1]);
+	return p[0];
 }
 
-static int make_fifo(void)
-{
-	must(mkfifo("a-fifo", 0600));
-	return open("a-fifo", O_RDWR);
-}
-
-static int make_unix(void)
+/* The kernel writes into it, what it was asked to watch (keys). */
+static int make_notify_pipe(void)
 {
 	int p[2];
 
-	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, p))
+	return pipe2(p, O_EXCL) ? ABSENT : p[0];	/* O_NOTIFICATION_PIPE */
+}
+
+/* One with a name that is gone. */
+static int make_fifo(void)
+{
+	int fd;
+
+	must(mkfifo("a-fifo", 0600));
+	fd = open("a-fifo", O_RDWR);
+	must(unlink("a-fifo"));
+	return fd;
+}
+
+/* Connected to what no descriptor of the program is. */
+static int make_unix(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "a-listener" };
+	int listening = must(socket(AF_UNIX, SOCK_STREAM, 0)), fd = must(socket(AF_UNIX, SOCK_STREAM, 0));
+
+	if (bind(listening, (void *)&a, sizeof(a)) || listen(listening, 1) ||
+	    connect(fd, (void *)&a, sizeof(a)))
 		return ABSENT;
-	second_fd = p[1];
-	return p[0];
+	second_fd = listening;		/* with a connection nobody has accepted */
+	return fd;
+}
+
+static int bound(int type, struct sockaddr_un *a, const char *name)
+{
+	int fd = must(socket(AF_UNIX, type, 0));
+
+	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	snprintf(a->sun_path + 1, sizeof(a->sun_path) - 1, "ckpt-refuse-%s-%d", name, getpid());
+	must(bind(fd, (void *)a, sizeof(*a)));
+	return fd;
+}
+
+/* Connected by a name at which nobody listens any more. */
+static int make_unix_gone(void)
+{
+	struct sockaddr_un a;
+	int listening = bound(SOCK_STREAM, &a, "gone"), fd = must(socket(AF_UNIX, SOCK_STREAM, 0));
+
+	must(listen(listening, 1));
+	must(connect(fd, (void *)&a, sizeof(a)));
+	must(accept(listening, NULL, NULL));
+	must(close(listening));
+	return fd;
+}
+
+/* Datagram sockets connected to each other by their names: of those nobody is told. */
+static int make_unix_names(void)
+{
+	struct sockaddr_un a, b;
+	int one = bound(SOCK_DGRAM, &a, "one"), two = bound(SOCK_DGRAM, &b, "two");
+
+	must(connect(one, (void *)&b, sizeof(b)));
+	must(connect(two, (void *)&a, sizeof(a)));
+	return one;
+}
+
+static int make_unix_rights(void)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { .head = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec iov = { "x", 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	int p[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, p))
+		return ABSENT;
+	memcpy(CMSG_DATA(&control.head), &p[0], sizeof(int));
+	must(sendmsg(p[0], &msg, 0));
+	return p[1];
 }
 
 static int make_tcp(void)
 {
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int listening = must(socket(AF_INET, SOCK_STREAM, 0)), fd = must(socket(AF_INET, SOCK_STREAM, 0));
+	socklen_t len = sizeof(a);
 
-	if (fd >= 0 && listen(fd, 1))
+	if (bind(listening, (void *)&a, len) || listen(listening, 1) ||
+	    getsockname(listening, (void *)&a, &len) || connect(fd, (void *)&a, len))
+		return ABSENT;
+	second_fd = listening;		/* with a connection nobody has accepted */
+	return fd;
+}
+
+static int make_tcp_urgent(void)
+{
+	int fd = make_tcp(), other = fd < 0 ? -1 : accept(second_fd, NULL, NULL);
+
+	if (other < 0 || send(other, "x", 1, MSG_OOB) != 1)
+		return ABSENT;
+	must(close(second_fd));
+	second_fd = -1;
+	return fd;
+}
+
+static int make_udp(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = must(socket(AF_INET, SOCK_DGRAM, 0));
+	socklen_t len = sizeof(a);
+
+	if (bind(fd, (void *)&a, len) || getsockname(fd, (void *)&a, &len) ||
+	    sendto(fd, "x", 1, 0, (void *)&a, len) != 1)
 		return ABSENT;
 	return fd;
 }
 
+static int make_raw(void)
+{
+	return socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+}
+
+static int make_packet(void)
+{
+	return socket(AF_PACKET, SOCK_RAW, 0);
+}
+
+static int make_filtered(void)
+{
+	struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, ~0u);
+	struct sock_fprog prog = { .len = 1, .filter = &all };
+	int fd = must(socket(AF_INET, SOCK_DGRAM, 0));
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) ? ABSENT : fd;
+}
+
 static int make_netlink(void)
 {
-	return socket(AF_NETLINK, SOCK_RAW, 0);
+	return socket(AF_NETLINK, SOCK_RAW, NETLINK_GENERIC);
 }
 
 /* It watches what another process has, and this one no longer. */
@@ -131,9 +251,26 @@ static int make_timerfd(void)
 	return fd;
 }
 
+/* With an event that was not read. */
 static int make_inotify(void)
 {
-	return inotify_init();
+	int fd = inotify_init(), file;
+
+	must(inotify_add_watch(fd, ".", IN_CREATE));
+	file = must(open("seen", O_RDWR | O_CREAT, 0600));
+	close(file);
+	return fd;
+}
+
+/* It watches a file that is open and has no name any more. */
+static int make_inotify_nameless(void)
+{
+	int fd = inotify_init();
+
+	must(open("nameless", O_RDWR | O_CREAT, 0600));
+	must(inotify_add_watch(fd, "nameless", IN_MODIFY));
+	must(unlink("nameless"));
+	return fd;
 }
 
 static int make_fanotify(void)
@@ -160,7 +297,7 @@ static int make_userfaultfd(void)
 
 static int make_pidfd(void)
 {
-	return syscall(SYS_pidfd_open, getpid(), 0);
+	return syscall(SYS_pidfd_open, getpid(), O_EXCL);	/* PIDFD_THREAD */
 }
 
 static int make_perf(void)
@@ -190,14 +327,15 @@ static int make_mqueue(void)
 	return q;
 }
 
+/* Another process's. */
 static int make_proc(void)
 {
-	return open("/proc/self/status", O_RDONLY);
+	return open("/proc/1/status", O_RDONLY);
 }
 
 static int make_o_path(void)
 {
-	return open("/", O_PATH);
+	return open("/proc/self/status", O_PATH);
 }
 
 static int make_namespace(void)
@@ -210,17 +348,100 @@ static int make_device(void)
 	return open("/dev/kmsg", O_RDONLY);
 }
 
+/* The master of a pair; the slave by its name. */
+static int open_pair(char *name, size_t size)
+{
+	int fd = posix_openpt(O_RDWR | O_NOCTTY);
+
+	return fd < 0 || unlockpt(fd) || ptsname_r(fd, name, size) ? ABSENT : fd;
+}
+
+/* Its output is stopped, as by ^S. */
 static int make_pty(void)
 {
-	return posix_openpt(O_RDWR | O_NOCTTY);
+	char name[32];
+	int fd = open_pair(name, sizeof(name));
+
+	if (fd >= 0)
+		must(tcflow(must(open(name, O_RDWR | O_NOCTTY)), TCOOFF));
+	return fd;
+}
+
+/* ^V was typed, and not yet what it is for. */
+static int make_pty_quoting(void)
+{
+	char name[32];
+	int fd = open_pair(name, sizeof(name));
+
+	if (fd < 0)
+		return ABSENT;
+	must(open(name, O_RDWR | O_NOCTTY));
+	must((int)write(fd, "\x16", 1));
+	return fd;
+}
+
+/* A child has it as its controlling terminal. */
+static int make_pty_leader(void)
+{
+	char name[32], ready;
+	int fd = open_pair(name, sizeof(name)), p[2];
+
+	if (fd < 0)
+		return ABSENT;
+	must(pipe2(p, O_CLOEXEC));
+	if (!must(fork())) {
+		must(prctl(PR_SET_PDEATHSIG, SIGKILL));
+		must(setsid());
+		must(open(name, O_RDWR));
+		must((int)write(p[1], "r", 1));
+		for (;;)
+			pause();
+	}
+	must((int)read(p[0], &ready, 1));
+	close(p[0]);
+	close(p[1]);
+	return fd;
 }
 
 /* Files of the right kind, in a state that is not. */
 
 static int make_lease(void)
 {
-	int fd = must(open("leased", O_RDONLY | O_CREAT, 0600));
+	int fd = must(open("leased", O_RDWR | O_CREAT, 0600));
 
+	return fcntl(fd, F_SETLEASE, F_WRLCK) ? ABSENT : fd;
+}
+
+/* Somebody waits for it, for as long as the kernel has patience. */
+static int make_lease_wanted(void)
+{
+	int fd = must(open("wanted", O_RDONLY | O_CREAT, 0600));
+
+	must(fcntl(fd, F_SETSIG, SIGURG));	/* which is ignored */
+	if (fcntl(fd, F_SETLEASE, F_RDLCK))
+		return ABSENT;
+	if (open("wanted", O_WRONLY | O_NONBLOCK) >= 0 || errno != EWOULDBLOCK)
+		return ABSENT;
+	return fd;
+}
+
+/* As a file server's, Linux 6.19. */
+static int make_delegation(void)
+{
+	const struct {
+		uint32_t flags;
+		uint16_t type, reserved;
+	} ask = { .type = F_RDLCK };
+	int fd = must(open("delegated", O_RDONLY | O_CREAT, 0600));
+
+	return fcntl(fd, 1024 + 16, &ask) ? ABSENT : fd;	/* F_SETDELEG */
+}
+
+static int make_lease_deleted(void)
+{
+	int fd = must(open("leased-deleted", O_RDONLY | O_CREAT, 0600));
+
+	must(unlink("leased-deleted"));
 	return fcntl(fd, F_SETLEASE, F_RDLCK) ? ABSENT : fd;
 }
 
@@ -228,24 +449,57 @@ static int make_owner(void)
 {
 	int fd = must(open("owned", O_RDWR | O_CREAT, 0600));
 
+	return fcntl(fd, F_SETOWN, 1) ? ABSENT : fd;
+}
+
+static int make_dnotify(void)
+{
+	int fd = must(open(".", O_RDONLY | O_DIRECTORY));
+
 	must(fcntl(fd, F_SETSIG, SIGUSR1));
-	return fcntl(fd, F_SETOWN, getpid()) ? ABSENT : fd;
+	return fcntl(fd, F_NOTIFY, DN_CREATE | DN_MULTISHOT) ? ABSENT : fd;
 }
 
 /* ---- mappings ---- */
 
 static int map_memfd(void)
 {
-	int fd = memfd_create("mapped", 0);
+	int fd = memfd_create("mapped", MFD_HUGETLB);
 
-	leftover = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	must(close(fd));
+	leftover = fd < 0 ? MAP_FAILED : mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE,
+					      MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (fd >= 0)
+		must(close(fd));
 	return leftover == MAP_FAILED ? ABSENT : DONE;
+}
+
+/* Deleted by the name it was mapped by. */
+static int map_linked(void)
+{
+	int fd = must(open("mapped", O_RDWR | O_CREAT, 0600));
+
+	must(ftruncate(fd, 8192));
+	leftover = must(mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+	must(close(fd));
+	must(link("mapped", "other-name"));
+	must(unlink("mapped"));
+	return DONE;
+}
+
+/* Nobody has mapped it shared, so that it would have to be read in the pause. */
+static int map_large(void)
+{
+	int fd = memfd_create("large", 0);
+
+	must(ftruncate(fd, (256 << 20) + 8192));
+	leftover = must(mmap(NULL, (256 << 20) + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0));
+	must(close(fd));
+	return DONE;
 }
 
 static int map_sysv(void)
 {
-	int id = shmget(IPC_PRIVATE, 8192, 0600);
+	int id = shmget(IPC_PRIVATE, 2 << 20, SHM_HUGETLB | SHM_NORESERVE | 0600);
 
 	if (id < 0)
 		return ABSENT;
@@ -306,6 +560,63 @@ static int map_guard_shared(void)
 	return guard_one(MAP_SHARED | MAP_ANONYMOUS, -1);
 }
 
+/* ---- places ---- */
+
+static int make_deleted_directory(void)
+{
+	int fd;
+
+	must(mkdir("was-here", 0700));
+	fd = must(open("was-here", O_RDONLY | O_DIRECTORY));
+	must(rmdir("was-here"));
+	return fd;
+}
+
+static int make_linked(void)
+{
+	int fd = must(open("by-this-name", O_RDONLY | O_CREAT, 0600));
+
+	must(link("by-this-name", "by-another"));
+	must(unlink("by-this-name"));
+	return fd;
+}
+
+static int make_large(void)
+{
+	int fd = must(open(".", O_TMPFILE | O_RDWR, 0600));
+
+	must(ftruncate(fd, 300 << 20));
+	return fd;
+}
+
+/* Its name leads elsewhere now. */
+static int make_covered(void)
+{
+	int fd;
+
+	must(mkdir("covered", 0700));
+	fd = must(open("covered/file", O_RDONLY | O_CREAT, 0600));
+	if (mount("ckpt-refuse", "covered", "tmpfs", 0, NULL))
+		return ABSENT;
+	must(close(must(open("covered/file", O_WRONLY | O_CREAT, 0600))));
+	must(truncate("covered/file", 5));
+	return fd;
+}
+
+static int make_gone_directory(void)
+{
+	must(mkdir("cwd", 0700));
+	must(chdir("cwd"));
+	must(rmdir("../cwd"));
+	return DONE;
+}
+
+static int make_root(void)
+{
+	must(mkdir("root", 0700));
+	return chroot("root") ? ABSENT : DONE;
+}
+
 /* ---- the process and its threads ---- */
 
 static int make_child(void)
@@ -331,13 +642,15 @@ static int make_zombie(void)
 	return DONE;
 }
 
+/* The listener stays open: with its last descriptor the kernel lets go of it, and the filter asks nobody any more. */
 static int make_seccomp(void)
 {
-	struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	struct sock_fprog prog = { .len = 1, .filter = &all };
+	struct sock_filter ask = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog prog = { .len = 1, .filter = &ask };
 
 	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) ? ABSENT : DONE;
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &prog) < 0 ?
+	       ABSENT : DONE;
 }
 
 static int make_aio(void)
@@ -425,6 +738,41 @@ static int thread_apart(int what)
 	return DONE;
 }
 
+static void *of_another_domain(void *arg)
+{
+	must(personality(ADDR_NO_RANDOMIZE));
+	kill(getpid(), SIGUSR2);
+	for (;;)
+		pause();
+}
+
+static int make_personality(void)
+{
+	pthread_t t;
+	sigset_t set;
+	int sig;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	if (pthread_create(&t, NULL, of_another_domain, NULL))
+		return ABSENT;
+	sigwait(&set, &sig);
+	return DONE;
+}
+
+static int make_alarm(void)
+{
+	struct sigevent ev = { .sigev_notify = SIGEV_NONE };
+	timer_t timer;
+
+	return timer_create(CLOCK_BOOTTIME_ALARM, &ev, &timer) ? ABSENT : DONE;
+}
+
+static int make_speculation(void)
+{
+	return prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, PR_SPEC_DISABLE, 0, 0) ? ABSENT : DONE;
+}
+
 static int make_own_files(void)
 {
 	return thread_apart(CLONE_FILES);
@@ -439,22 +787,37 @@ static const struct thing {
 	const char *name;
 	int (*make)(void);
 } things[] = {
-	{ "outside-pipe", make_outside_pipe }, { "packet-pipe", make_packet_pipe },
+	{ "outside-pipe", make_outside_pipe }, { "notify-pipe", make_notify_pipe },
+	{ "packets-left", make_packets_left },
 	{ "fifo", make_fifo }, { "unix", make_unix }, { "tcp", make_tcp },
+	{ "unix-gone", make_unix_gone }, { "unix-names", make_unix_names },
+	{ "tcp-urgent", make_tcp_urgent },
+	{ "unix-rights", make_unix_rights }, { "udp", make_udp }, { "raw", make_raw },
+	{ "packet", make_packet }, { "filtered", make_filtered },
 	{ "netlink", make_netlink }, { "epoll", make_epoll },
 	{ "timerfd", make_timerfd }, { "inotify", make_inotify },
+	{ "inotify-nameless", make_inotify_nameless }, { "dnotify", make_dnotify },
 	{ "fanotify", make_fanotify }, { "memfd", make_memfd }, { "io_uring", make_io_uring },
 	{ "userfaultfd", make_userfaultfd }, { "pidfd", make_pidfd }, { "perf", make_perf },
 	{ "bpf", make_bpf }, { "mqueue", make_mqueue }, { "proc", make_proc },
 	{ "o_path", make_o_path }, { "namespace", make_namespace }, { "device", make_device },
-	{ "pty", make_pty }, { "lease", make_lease }, { "owner", make_owner },
-	{ "map-memfd", map_memfd }, { "map-sysv", map_sysv }, { "map-uffd", map_uffd },
+	{ "pty", make_pty }, { "pty-quoting", make_pty_quoting },
+	{ "pty-leader", make_pty_leader }, { "lease", make_lease },
+	{ "lease-wanted", make_lease_wanted }, { "lease-deleted", make_lease_deleted },
+	{ "delegation", make_delegation }, { "owner", make_owner },
+	{ "map-memfd", map_memfd }, { "map-linked", map_linked }, { "map-large", map_large },
+	{ "map-sysv", map_sysv }, { "map-uffd", map_uffd },
 	{ "map-device", map_device }, { "map-guard", map_guard },
 	{ "map-guard-shared", map_guard_shared },
 	{ "child", make_child }, { "zombie-child", make_zombie }, { "seccomp", make_seccomp },
 	{ "aio", make_aio }, { "semundo", make_semundo }, { "ldt", make_ldt },
 	{ "keyring", make_keyring },
 	{ "ioperm", make_ioperm }, { "notsc", make_notsc },
+	{ "deleted-directory", make_deleted_directory }, { "linked", make_linked },
+	{ "large", make_large }, { "covered", make_covered },
+	{ "gone-directory", make_gone_directory }, { "root", make_root },
+	{ "personality", make_personality },
+	{ "alarm", make_alarm }, { "speculation", make_speculation },
 	{ "dispatch", make_dispatch }, { "deadline", make_deadline },
 	{ "own-files", make_own_files }, { "own-namespace", make_own_namespace },
 };

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Open files: flags, offsets, sharing, deleted ones, directories, devices, locks. */
+/*
+ * Open files: flags, offsets, sharing, deleted ones, directories, devices, locks.
+ * kinds: file, device
+ */
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>

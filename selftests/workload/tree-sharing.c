@@ -19,7 +19,7 @@ static void set_up(void)
 	static char stack[65536] __attribute__((aligned(16)));
 
 	const char *what = getenv("SHARED") ?: "";
-	int flags = strcmp(what, "files") ? CLONE_FS : CLONE_FILES;
+	int flags = !strcmp(what, "files") ? CLONE_FILES : !strcmp(what, "directory") ? CLONE_FS : 0;
 
 	child = must(clone(wait_for_death, stack + sizeof(stack), flags | SIGCHLD, NULL));
 }

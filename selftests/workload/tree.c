@@ -12,6 +12,7 @@
  *
  * Each child serves: it waits for a letter on a pipe from root, looks, and answers with a letter. What is
  * wrong it says itself, and ends with status 1.
+ * kinds: file, pipe
  */
 #include <fcntl.h>
 #include <sys/wait.h>
