@@ -28,14 +28,14 @@ def must(ret, what):
         raise ct.Failed("%s: %s" % (what, os.strerror(ctypes.get_errno())))
 
 
-def start_ahead():
+def start_ahead(*args):
     """The program, with clocks that are ahead of ours."""
     home = os.open("/proc/self/ns/time", os.O_RDONLY)
     must(libc.unshare(CLONE_NEWTIME), "unshare")
     try:
         with open("/proc/self/timens_offsets", "w") as f:
             f.write("monotonic %d 0\nboottime %d 0\n" % (AHEAD_S, 2 * AHEAD_S))
-        p = ct.Program([ct.PYTHON, ct.script("clocks.py")], ct.workdir("clocks"))
+        p = ct.Program([ct.PYTHON, ct.script("clocks.py"), *args], ct.workdir("clocks"))
     finally:
         must(libc.setns(home, CLONE_NEWTIME), "setns")
         os.close(home)
@@ -49,23 +49,29 @@ def is_ahead(pid):
         raise ct.Failed("its clocks are the machine's: " + offsets)
 
 
+def over_and_over(p, *args):
+    is_ahead(p.pid)
+    for i in range(ct.full(10, 3)):
+        store = ct.workdir("store")
+        ref = ct.snap(p.pid, store, "--kill", *args).ref
+        if i:
+            ct.reap(pid)
+        else:
+            p.wait_end()
+        ct.end_children()
+        pid = ct.restore_detached(ref, store)
+        is_ahead(pid)
+    os.kill(pid, signal.SIGTERM)
+    status = ct.reap(pid)
+    if status or p.output() != b"ready\nsteady\n":
+        raise ct.Failed("status %d, it says %r: %s" % (status, p.output(), p.errors()))
+
+
 def main(t):
     with t.fact("a_program_whose_clocks_are_ahead_is_restored_over_and_over"):
-        p = start_ahead()
-        is_ahead(p.pid)
-        for i in range(ct.full(10, 3)):
-            store = ct.workdir("store")
-            ref = ct.snap(p.pid, store, "--kill").ref
-            if i:
-                ct.reap(pid)
-            else:
-                p.wait_end()
-            pid = ct.restore_detached(ref, store)
-            is_ahead(pid)
-        os.kill(pid, signal.SIGTERM)
-        status = ct.reap(pid)
-        if status or p.output() != b"ready\nsteady\n":
-            raise ct.Failed("status %d, it says %r: %s" % (status, p.output(), p.errors()))
+        over_and_over(start_ahead())
+    with t.fact("so_is_a_tree"):
+        over_and_over(start_ahead("tree"), "--tree")
     with t.fact("a_program_left_running_keeps_its_clocks"):
         p = start_ahead()
         ct.snap(p.pid, ct.workdir("store"))

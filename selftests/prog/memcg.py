@@ -70,10 +70,12 @@ class Group:
 
 
 def one(w, store, slow):
-    """Whether it came about. The round begins at any moment of it."""
+    """Whether it came about. The round begins at any moment of it; a slow one is certainly under way then."""
     argv = [ct.CKPTCTL, "snap", "-o", store, "-n", "job", "--full", "--no-readback", str(w.pid)]
-    snap = subprocess.Popen(argv + (["--bwlimit", "16M"] if slow else []), stdout=subprocess.DEVNULL,
+    snap = subprocess.Popen(argv + (["--bwlimit", "4M"] if slow else []), stdout=subprocess.DEVNULL,
                             stderr=subprocess.PIPE)
+    if slow:
+        ct.wait_for(lambda: ct.counters()["snapshots"] or snap.poll() is not None, "the snapshot")
     ct.spin_until(time.monotonic_ns() + random.randrange(300000000))
     w.round()
     _, err = snap.communicate(timeout=ct.DEADLINE)

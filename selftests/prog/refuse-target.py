@@ -154,6 +154,39 @@ def usage(t, p):
         refused(t, fact, ct.EXIT_USAGE, ".", *args)
 
 
+MANY_THREADS = """
+import signal, threading
+threading.stack_size(65536)
+lock = threading.Lock()
+lock.acquire()
+for i in range(300):
+    threading.Thread(target=lock.acquire, daemon=True).start()
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+def ending(t):
+    """While its threads end one after the other the first may be through before the others."""
+    with t.fact("a_process_that_is_just_ending_is_said_to_be_gone"):
+        for _ in range(ct.full(30, 2)):
+            p = ct.Program([ct.PYTHON, "-c", MANY_THREADS], ct.workdir("threads"))
+            p.wait_output(b"ready\n")
+            store = ct.workdir("store")
+            argv = [ct.CKPTCTL, "snap", "-o", store, str(p.pid)]
+            os.kill(p.pid, signal.SIGTERM)
+            snaps = [subprocess.Popen(argv, stderr=subprocess.PIPE) for _ in range(5)]
+            # One of them may have come before the end, and then in the way of the others.
+            for s in snaps:
+                err = s.communicate(timeout=ct.DEADLINE)[1]
+                if b"first thread has ended" in err:
+                    raise ct.Failed("status %d: %r" % (s.returncode, err))
+            got = ct.ckptctl("snap", "-o", store, p.pid)
+            if got.status != ct.EXIT_GONE:
+                raise ct.Failed("%r" % got)
+            p.kill9()
+
+
 def main(t):
     p = counter()
     usage(t, p)
@@ -161,6 +194,7 @@ def main(t):
             dead_pid())
     zombie(t)
     leaderless(t)
+    ending(t)
     refused(t, "a_kernel_thread_is_refused", ct.EXIT_UNSUPPORTED, "kernel thread", kernel_thread())
     own_process(t)
     compat(t)

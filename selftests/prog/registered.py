@@ -10,7 +10,7 @@ import ckpttest as ct
 
 
 def registered(where):
-    return [ct.prog("registered"), str(int(ct.full(1000, 110) * ct.SLOW))]
+    return [ct.prog("registered"), str(int(ct.full(1000, 300) * ct.SLOW))]
 
 
 def mapfile(where):

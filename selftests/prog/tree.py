@@ -14,19 +14,6 @@ from fact import Fact
 LIVING = 8      # root and seven others; two have ended
 
 
-def kill_all(fact):
-    """The whole tree, so that all numbers are free."""
-    pids = [p["pid"] for p in processes(fact)]
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    fact.kill()
-    ct.end_children()
-    ct.wait_for(lambda: not any(os.path.exists("/proc/%d" % p) for p in pids), "all to be gone")
-
-
 def processes(fact):
     got = ct.ckptctl("show", "--json", fact.ref, "-o", fact.store)
     if got.status:
@@ -41,7 +28,7 @@ def left_running(fact):
 
 def restored(fact):
     fact.snap()
-    kill_all(fact)
+    fact.kill_tree()
     fact.restore()
 
 
@@ -65,6 +52,16 @@ def main(t):
             fact = Fact("tree", "--tree")
             way(fact)
             fact.looks()
+    for way in (left_running, restored_three_times_in_a_row):
+        with t.fact("pidfds_inotify_and_named_pipes_are_as_they_were_%s" % way.__name__):
+            fact = Fact("tree-ipc", "--tree")
+            way(fact)
+            fact.looks()
+    for way in (left_running, restored_three_times_in_a_row) + ((restored, killed_by_the_snapshot) if ct.FULL else ()):
+        with t.fact("connections_between_processes_go_on_%s" % way.__name__):
+            fact = Fact("tree-tcp", "--tree")
+            way(fact)
+            fact.looks()
     with t.fact("show_tells_who_belongs_to_it"):
         fact = Fact("tree", "--tree")
         fact.snap()
@@ -86,6 +83,17 @@ def main(t):
             if got.status != ct.EXIT_UNSUPPORTED or "shares its" not in got.err:
                 raise ct.Failed("%r" % got)
             fact.looks()
+    for way in (left_running, restored, restored_three_times_in_a_row):
+        with t.fact("orphans_are_in_the_session_of_who_is_gone_%s" % way.__name__):
+            fact = Fact("tree-orphans", "--tree", env={"ORPHANS": "daemon"})
+            way(fact)
+            fact.looks()
+    with t.fact("an_orphan_in_the_session_of_another_one_is_refused"):
+        fact = Fact("tree-orphans", "--tree", env={"ORPHANS": "living"})
+        got = ct.ckptctl("snap", "--tree", "-o", fact.store, str(fact.pid))
+        if got.status != ct.EXIT_UNSUPPORTED or "has lost its parent" not in got.err:
+            raise ct.Failed("%r" % got)
+        fact.looks()
     with t.fact("a_number_that_is_taken_is_named_and_nothing_is_left"):
         fact = Fact("tree", "--tree")
         fact.snap()
