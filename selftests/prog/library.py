@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""A scheduler's way: snapshots by libckpt. docs/example-take.c takes, docs/example-restore.c brings back."""
 # ckpt-run: timeout=600
+"""A scheduler's way: snapshots by libckpt. docs/example-take.c takes, docs/example-restore.c brings back."""
 import os
 import re
 import signal
 import subprocess
+import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import ckpttest as ct
 from fact import Fact
 
