@@ -131,7 +131,7 @@ static int make_unix_gone(void)
 	return fd;
 }
 
-/* Datagram sockets connected to each other by their names: of those nobody is told. */
+/* Datagram sockets connected to each other by their names, with a message in one. */
 static int make_unix_names(void)
 {
 	struct sockaddr_un a, b;
@@ -139,7 +139,30 @@ static int make_unix_names(void)
 
 	must(connect(one, (void *)&b, sizeof(b)));
 	must(connect(two, (void *)&a, sizeof(a)));
+	must((int)send(two, "x", 1, 0));
 	return one;
+}
+
+static int make_unix_relative(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "receives" };
+	int receives = must(socket(AF_UNIX, SOCK_DGRAM, 0)), fd = must(socket(AF_UNIX, SOCK_DGRAM, 0));
+
+	must(bind(receives, (void *)&a, sizeof(a)));
+	must(connect(fd, (void *)&a, sizeof(a)));
+	return fd;
+}
+
+/* One of a pair that sends elsewhere now; the other still has it for its other end. */
+static int make_unix_astray(void)
+{
+	struct sockaddr_un a;
+	int p[2];
+
+	must(socketpair(AF_UNIX, SOCK_DGRAM, 0, p));
+	bound(SOCK_DGRAM, &a, "elsewhere");
+	must(connect(p[0], (void *)&a, sizeof(a)));
+	return p[0];
 }
 
 static int make_unix_rights(void)
@@ -791,6 +814,7 @@ static const struct thing {
 	{ "packets-left", make_packets_left },
 	{ "fifo", make_fifo }, { "unix", make_unix }, { "tcp", make_tcp },
 	{ "unix-gone", make_unix_gone }, { "unix-names", make_unix_names },
+	{ "unix-relative", make_unix_relative }, { "unix-astray", make_unix_astray },
 	{ "tcp-urgent", make_tcp_urgent },
 	{ "unix-rights", make_unix_rights }, { "udp", make_udp }, { "raw", make_raw },
 	{ "packet", make_packet }, { "filtered", make_filtered },

@@ -127,6 +127,7 @@ struct changed {
 	json_t		*put_back;
 	json_t		*left_out;
 	json_t		*from_image;
+	json_t		*unheard;
 };
 
 static void note_cut(const char *path, uint64_t bytes, void *arg)
@@ -170,11 +171,20 @@ static void note_from_image(const char *path, const char *copy, void *arg)
 	ctl_note(c->ctl, "%s is not what it was; from the image: %s", path, copy);
 }
 
+static void note_unheard(const char *name, void *arg)
+{
+	struct changed *c = arg;
+
+	json_array_append_new(c->unheard, report_text(name));
+	ctl_note(c->ctl, "nobody receives datagrams at %s any more, where a socket of the program sends them",
+		 name);
+}
+
 static json_t *report(const char *ref, const struct changed *c)
 {
-	return json_pack("{s:b,s:o,s:i,s:O,s:O,s:O,s:O}", "ok", 1, "ref", report_text(ref), "pid", 0, "cut",
-			 c->cut, "put_back", c->put_back, "left_out_bytes", c->left_out, "from_image",
-			 c->from_image);
+	return json_pack("{s:b,s:o,s:i,s:O,s:O,s:O,s:O,s:O}", "ok", 1, "ref", report_text(ref), "pid", 0,
+			 "cut", c->cut, "put_back", c->put_back, "left_out_bytes", c->left_out, "from_image",
+			 c->from_image, "unheard", c->unheard);
 }
 
 /* The number alone, so that a script can take it. */
@@ -212,7 +222,7 @@ static int bring_back(struct ctl *ctl, const struct request *q, const struct sto
 	const char *ref = chain_ref(chain)->label;
 	struct changed changed = {
 		.ctl = ctl, .cut = json_array(), .put_back = json_array(),
-		.left_out = json_integer(0), .from_image = json_array(),
+		.left_out = json_integer(0), .from_image = json_array(), .unheard = json_array(),
 	};
 	struct ckpt_restore_opts o = {
 		.chain = chain, .store = store, .fds = q->fds, .nr_fds = q->nr_fds, .paths = q->paths,
@@ -221,7 +231,7 @@ static int bring_back(struct ctl *ctl, const struct request *q, const struct sto
 		.progress = q->detach ? tell : NULL,
 		.discard_newer = q->discard_newer, .cut = note_cut, .put_back = note_put_back,
 		.left_out = note_left_out,
-		.files_dir = q->files_dir, .from_image = note_from_image,
+		.files_dir = q->files_dir, .from_image = note_from_image, .unheard = note_unheard,
 		.arg = &changed,
 	};
 	int status, ret;
@@ -229,7 +239,8 @@ static int bring_back(struct ctl *ctl, const struct request *q, const struct sto
 	/* The chain has what it needs of them, and forgets that before the program runs. */
 	keyring_free(ctl->keyring);
 	ctl->keyring = NULL;
-	if (!changed.cut || !changed.put_back || !changed.left_out || !changed.from_image) {
+	if (!changed.cut || !changed.put_back || !changed.left_out || !changed.from_image ||
+	    !changed.unheard) {
 		ckpt_err_sys(&ctl->err, ENOMEM, "report");
 		ret = ctl_fail(ctl, NULL);
 	} else if (q->detach) {
@@ -243,6 +254,7 @@ static int bring_back(struct ctl *ctl, const struct request *q, const struct sto
 	json_decref(changed.put_back);
 	json_decref(changed.left_out);
 	json_decref(changed.from_image);
+	json_decref(changed.unheard);
 	return ret;
 }
 

@@ -52,19 +52,25 @@ static uint64_t mirrored(uint64_t shutdown)
 	return (shutdown & SOCK_SHUT_IN ? SOCK_SHUT_OUT : 0) | (shutdown & SOCK_SHUT_OUT ? SOCK_SHUT_IN : 0);
 }
 
-/* Both ends are in the program, and connected to each other alone. */
-static void judge_pair(const struct fd_case *c, const struct sock_info *i)
+/* Both ends are in the program, and connected to each other alone; or it is one of 0..2, or sends to a name. */
+static void judge_connected(const struct fd_case *c, const struct sock_info *i)
 {
 	const struct ckpt_model_fd *other = sock_by_ino(c->model, i->peer);
 	struct sock_info o;
 
-	if (!i->peer || !other || !sock_info(other, &o)) {
-		refuse_fd(c, "is a unix socket whose other end is not in the program", CLOSE);
+	/* Whether it is a pair or has a name to send to is not in the record: read_destination(). */
+	if (i->type == SOCK_DGRAM)
+		return;
+	if (sock_leads_outside(c->model, c->fd) && judge_is_stdio(c)) {
+		if (i->queued)
+			refuse_fd(c, "is a unix socket to the outside with input that was not read", AGAIN);
 		return;
 	}
-	if (o.peer != c->fd->rec.id.ino)
+	if (!i->peer || !other || !sock_info(other, &o))
+		refuse_fd(c, "is a unix socket whose other end is not in the program", CLOSE);
+	else if (o.peer != c->fd->rec.id.ino)
 		refuse_fd(c, "is a unix socket connected to one that is not connected to it", CLOSE);
-	else if (i->type != SOCK_DGRAM && i->shutdown != mirrored(o.shutdown))
+	else if (i->shutdown != mirrored(o.shutdown))
 		refuse_fd(c, "is a unix socket that is being shut down", "try again");
 }
 
@@ -79,7 +85,7 @@ static void judge_unix(const struct fd_case *c, const struct sock_info *i)
 	else if (i->state == SOCK_STATE_LISTEN && i->queued)
 		refuse_fd(c, "is a unix socket with connections that wait to be accepted", AGAIN);
 	else if (i->connected && !i->peer_gone)
-		judge_pair(c, i);
+		judge_connected(c, i);
 	else if (!i->connected && i->queued && i->state != SOCK_STATE_LISTEN)
 		refuse_fd(c, "is a unix socket in which messages of others wait", AGAIN);
 	else if (!i->connected && i->shutdown)
@@ -298,6 +304,14 @@ static int check_groups(const struct reading *r, const struct ckpt_model_thread 
 	return ret;
 }
 
+static pid_t owner_of(const struct reading *r)
+{
+	struct ucred cred = { 0 };
+	socklen_t len = sizeof(cred);
+
+	return getsockopt(r->sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) ? 0 : cred.pid;
+}
+
 /* Who made it, or its other end, is told for ever: it has to be a process of the program, as it is now. */
 static int read_owner(const struct reading *r)
 {
@@ -308,8 +322,6 @@ static int read_owner(const struct reading *r)
 
 	if (getsockopt(r->sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
 		return cannot(r, "SO_PEERCRED");
-	if (!cred.pid)
-		return refuse(r, "is a unix datagram socket connected by name", CLOSE);
 	owner = process_of(r, cred.pid);
 	if (!owner || cred.uid != owner->threads[0].creds.euid || cred.gid != owner->threads[0].creds.egid)
 		return refuse(r, "is a unix socket of which SO_PEERCRED tells another process or user than the "
@@ -414,6 +426,44 @@ static int read_connection(const struct reading *r)
 	return put(r, SOCK_LISTENER, client, 0, &ino, sizeof(ino));
 }
 
+/* Whether datagrams go where that was made with it (socketpair()), and come from there. */
+static int check_pair(const struct reading *r)
+{
+	const struct ckpt_model_fd *other = sock_by_ino(r->model, r->info.peer);
+	struct sock_info o;
+
+	if (r->info.peer_gone || (other && sock_info(other, &o) && o.peer == r->fd->rec.id.ino))
+		return 0;
+	return refuse(r, "is a unix datagram socket of a pair, and is connected to something else now", CLOSE);
+}
+
+/* Datagrams to a name, of which SO_PEERCRED tells nothing. */
+static int read_destination(const struct reading *r)
+{
+	struct name peer = { .len = sizeof(peer.un) };
+	const struct ckpt_model_fd *other = sock_by_ino(r->model, r->info.peer);
+	struct sock_info o;
+
+	if (r->info.queued)
+		return refuse(r, "is a unix datagram socket, connected by name, in which messages wait", AGAIN);
+	if (getpeername(r->sock, (struct sockaddr *)&peer.un, &peer.len))
+		return cannot(r, "ask whom it is connected to");
+	if (!has_name(&peer) || peer.len > sizeof(peer.un) || (peer.un.sun_path[0] && peer.un.sun_path[0] != '/'))
+		return refuse(r, "is a unix datagram socket connected by a name that does not begin at the root "
+			      "directory", CLOSE);
+	if (other && !(sock_info(other, &o) && is_there(&peer, &o)))
+		return refuse(r, "is a unix datagram socket connected by a name at which the program does not "
+			      "receive any longer", CLOSE);
+	if (other && o.peer && o.peer != r->fd->rec.id.ino)
+		return refuse(r, "is a unix datagram socket connected to one that is connected to another", CLOSE);
+	return put(r, SOCK_PEER, 0, 0, &peer.un, peer.len);
+}
+
+static bool sends_to_name(const struct reading *r)
+{
+	return r->info.connected && r->info.type == SOCK_DGRAM && !owner_of(r);
+}
+
 /* ------------------------------------------------------------------- what waits in a socket */
 
 /*
@@ -436,14 +486,6 @@ union credentials {
 	struct cmsghdr head;
 	char room[CMSG_SPACE(sizeof(struct ucred))];
 };
-
-static pid_t owner_of(const struct reading *r)
-{
-	struct ucred cred = { 0 };
-	socklen_t len = sizeof(cred);
-
-	return getsockopt(r->sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) ? 0 : cred.pid;
-}
 
 /* Who wrote it, if that is told: one of those that have the other end, as it is now; it has to write it again. */
 static bool is_own(const struct reading *r, struct msghdr *msg, uint32_t *ret_writer)
@@ -600,15 +642,16 @@ static int read_file(const struct reading *r)
 
 static int save_unix(const struct reading *r)
 {
-	int ret = 0;
+	const bool by_name = sends_to_name(r);
+	int ret = by_name ? read_destination(r) : 0;
 
-	if (r->info.connected || r->info.state == SOCK_STATE_LISTEN)
+	if (!by_name && (r->info.connected || r->info.state == SOCK_STATE_LISTEN))
 		ret = read_owner(r);
-	if (!ret && r->info.connected && r->info.type != SOCK_DGRAM)
-		ret = read_connection(r);
+	if (!ret && !by_name && r->info.connected)
+		ret = r->info.type == SOCK_DGRAM ? check_pair(r) : read_connection(r);
 	if (!ret && r->info.has_file)
 		ret = read_file(r);
-	if (!ret && r->info.connected)
+	if (!ret && r->info.connected && !by_name)
 		ret = read_queue(r);
 	return ret;
 }
@@ -688,7 +731,7 @@ static bool saves_socket(const struct ckpt_model *model, const struct ckpt_model
 {
 	struct sock_info i;
 
-	return sock_info(fd, &i) && is_supported(&i);
+	return sock_info(fd, &i) && is_supported(&i) && !sock_leads_outside(model, fd);
 }
 
 static int open_ours(struct reading *r)

@@ -17,6 +17,7 @@
 #include "kind.h"
 #include "nameless.h"
 #include "restore-files.h"
+#include "sock.h"
 
 
 /* Flags worth a new open file when the caller's differs. */
@@ -434,7 +435,7 @@ bool restore_fd_is_outside(const struct restore *rs, const struct ckpt_model_fd 
 	/* A pipe with a name leads outside only where it is in the place of what the caller has. */
 	return (f->rec.kind == CKPT_FDK_FIFO && !is_own_pipe(rs, f) &&
 		(f->rec.path_flags & CKPT_PATHF_NO_NAME || is_standard(rs, f))) ||
-	       (f->rec.kind == CKPT_FDK_TTY && !restore_pty_is_own(rs, f));
+	       (f->rec.kind == CKPT_FDK_TTY && !restore_pty_is_own(rs, f)) || sock_leads_outside(rs->m, f);
 }
 
 /*

@@ -8,7 +8,8 @@
  *  2. restore_sockets(), when all have their credentials, has the process make them that did so, and put
  *     them where they belong: restore-unix.c.  A descriptor of our own of each (pidfd_getfd(2)) is for what
  *     needs our privileges.
- *  3. restore_connections(), when all that listen do, makes those that are connected by name.
+ *  3. restore_connections(), when all that listen do, makes those that are connected by name, and connects
+ *     those that send datagrams to one.
  * In between and afterwards struct own_socket belongs to struct restore_files.
  *
  * Order for a pair: sizes of its buffers, what waited in it, all options, shut down.  What waits is
@@ -87,6 +88,8 @@ int open_socket(struct restore *rs, const char *thing, const struct ckpt_model_f
 	struct own_socket *s;
 	int fd, r;
 
+	if (sock_leads_outside(rs->m, f))
+		return open_outside(rs, thing, f, ret_borrowed);
 	if (!fs->sockets)
 		fs->sockets = calloc(rs->m->nr_fds, sizeof(*fs->sockets));
 	if (!fs->sockets)
@@ -425,7 +428,7 @@ int restore_socket_finish(struct own_socket *s)
 	struct restore *rs = s->maker;
 	int r = restore_socket_options(rs, s, false);
 
-	if (!r && !s->content.listener)
+	if (!r && !s->content.listener && !s->content.peer)
 		r = restore_socket_bind(rs, s);
 	if (!r && s->info.state == SOCK_STATE_LISTEN)
 		r = remote_call(leader(rs), rs->err, "listen at a socket", SYS_listen,
@@ -453,7 +456,9 @@ static int make_one(struct restore *rs, struct own_socket *s)
 
 	if (!r)
 		r = restore_unix_made(s, rs, fd);
-	return r ? r : restore_socket_finish(s);
+	if (r)
+		return r;
+	return s->content.peer ? restore_socket_bind(rs, s) : restore_socket_finish(s);
 }
 
 static int fill_pair(struct own_socket *s, struct own_socket *other, struct restore *from, int far)
@@ -504,7 +509,7 @@ int restore_sockets(struct restore *rs)
 		if (!maker)
 			r = restore_socket_failed(rs, s, EBADMSG, "find who made it");
 		else
-			r = s->info.connected ? make_pair(maker, s, other_end(s)) : make_one(maker, s);
+			r = s->info.connected && !s->content.peer ? make_pair(maker, s, other_end(s)) : make_one(maker, s);
 	}
 	return r;
 }

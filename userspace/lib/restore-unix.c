@@ -10,6 +10,9 @@
  * accepts.  Both ends have their names and credentials from there.  Nobody else waits there by then, since
  * a socket at which connections wait is refused by the snapshot; one that comes from outside meanwhile is
  * told by its peer, and ends the restore.
+ *
+ * A socket that sends datagrams to a name of others, as one of syslog(3) does, is connected to what has that
+ * name now.  If nothing has, it is as if whoever did had ended: to send gives ECONNREFUSED.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -280,13 +283,92 @@ static int make_connection(struct restore *rs, struct own_socket *s)
 	return r ? r : finish_ends(&c);
 }
 
+/* ------------------------------------------------------------------- datagrams to a name */
+
+/* To one that the kernel gives a name, and that is closed then. */
+static int connect_nowhere(struct restore *rs, int number)
+{
+	struct remote *child = leader(rs);
+	const uint64_t at = child->scratch, len_at = at + sizeof(struct sockaddr_storage);
+	const struct sockaddr_un none = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof(none);
+	long fd;
+	int r;
+
+	r = remote_call(child, rs->err, "make a socket", SYS_socket,
+			REMOTE_ARGS(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), &fd);
+	if (!r)
+		r = remote_write(child, rs->err, at, &none, sizeof(none));
+	if (!r)
+		r = remote_write(child, rs->err, len_at, &len, sizeof(len));
+	if (!r)
+		r = remote_call(child, rs->err, "name a socket", SYS_bind,
+				REMOTE_ARGS((uint64_t)fd, at, sizeof(sa_family_t)), NULL);
+	if (!r)
+		r = remote_call(child, rs->err, "ask for the name of a socket", SYS_getsockname,
+				REMOTE_ARGS((uint64_t)fd, at, len_at), NULL);
+	if (!r)
+		r = remote_read(child, rs->err, len_at, &len, sizeof(len));
+	if (!r)
+		r = remote_call(child, rs->err, "connect a socket", SYS_connect,
+				REMOTE_ARGS((uint64_t)number, at, len), NULL);
+	return r ? r : close_in(rs, (int)fd);
+}
+
+static void tell_unheard(const struct restore *rs, const struct own_socket *s)
+{
+	char name[sizeof(struct sockaddr_un) + 1] = "";
+
+	if (!rs->opts->unheard || s->content.peer_len <= sizeof(sa_family_t) ||
+	    s->content.peer_len > sizeof(struct sockaddr_un))
+		return;
+	memcpy(name, s->content.peer->sa_data, s->content.peer_len - sizeof(sa_family_t));
+	if (!name[0])
+		name[0] = '@';
+	rs->opts->unheard(name, rs->opts->arg);
+}
+
+static int connect_datagrams(struct restore *rs, const struct own_socket *s)
+{
+	struct remote *child = leader(rs);
+	long ret;
+	int r;
+
+	if (s->info.peer_gone)
+		return connect_nowhere(rs, s->child);
+	r = remote_write(child, rs->err, child->scratch, s->content.peer, s->content.peer_len);
+	if (!r)
+		r = remote_try(child, rs->err, SYS_connect,
+			       REMOTE_ARGS((uint64_t)s->child, child->scratch, s->content.peer_len), &ret);
+	if (r || !ret)
+		return r;
+	if (restore_unix_find(rs, s->info.peer))
+		return restore_socket_failed(rs, s, (int)ret, "connect it");
+	tell_unheard(rs, s);
+	return connect_nowhere(rs, s->child);
+}
+
+static int finish_datagrams(struct own_socket *s)
+{
+	int r = connect_datagrams(s->maker, s);
+
+	return r ? r : restore_socket_finish(s);
+}
+
+/* ------------------------------------------------------------------------------- */
+
 int restore_connections(struct restore *rs)
 {
 	struct restore_files *fs = rs->files;
 	int r = 0;
 
-	for (size_t i = 0; !r && i < fs->nr_sockets; i++)
-		if (fs->sockets[i].content.listener && fs->sockets[i].ours < 0)
-			r = make_connection(rs, &fs->sockets[i]);
+	for (size_t i = 0; !r && i < fs->nr_sockets; i++) {
+		struct own_socket *s = &fs->sockets[i];
+
+		if (s->content.listener && s->ours < 0)
+			r = make_connection(rs, s);
+		else if (s->info.family == AF_UNIX && s->content.peer)
+			r = finish_datagrams(s);
+	}
 	return r;
 }

@@ -54,10 +54,12 @@ struct ckpt_restore_path {
  *	(of private mappings of files: as in the file), right before it runs; or NULL
  * @files_dir: where files of the image go that are not what they were, NULL: into @store (copies.h)
  * @from_image: told of each such file, with where its copy is; or NULL
+ * @unheard: told of each name to which a socket sent datagrams and at which nobody receives them now: to
+ *	send gives ECONNREFUSED.  An abstract name begins with '@'; or NULL
  * @store: whose account the restore is noted in; or NULL
- * @arg: for @progress, @cut, @put_back, @left_out and @from_image
+ * @arg: for @progress, @cut, @put_back, @left_out, @from_image and @unheard
  *
- * Descriptors 0..2 that were a terminal, pipe or FIFO become the caller's 0..2.
+ * Descriptors 0..2 that were a terminal, pipe, FIFO or unix socket to the outside become the caller's 0..2.
  */
 struct ckpt_restore_opts {
 	struct chain *chain;
@@ -76,6 +78,7 @@ struct ckpt_restore_opts {
 	void (*put_back)(const char *path, const char *backup, bool back, void *arg);
 	const char *files_dir;
 	void (*from_image)(const char *path, const char *copy, void *arg);
+	void (*unheard)(const char *name, void *arg);
 	void *arg;
 };
 

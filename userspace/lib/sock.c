@@ -160,6 +160,14 @@ const struct ckpt_model_fd *sock_by_ino(const struct ckpt_model *m, uint64_t ino
 	return fd;
 }
 
+bool sock_leads_outside(const struct ckpt_model *m, const struct ckpt_model_fd *fd)
+{
+	struct sock_info i;
+
+	return fd->rec.kind == CKPT_FDK_SOCK && sock_info(fd, &i) && i.family == AF_UNIX && i.type != SOCK_DGRAM &&
+	       i.connected && !i.peer_gone && !sock_by_ino(m, i.peer);
+}
+
 const char *sock_family_name(uint64_t family)
 {
 	static const char * const names[] = {

@@ -24,7 +24,7 @@
 
 enum sock_item_what {
 	SOCK_NAME	= 1,	/* what it is bound to: struct sockaddr; at most one */
-	SOCK_PEER	= 2,	/* whom it is connected to by address (UDP): likewise */
+	SOCK_PEER	= 2,	/* whom it is connected to by address (UDP, unix datagrams): likewise */
 	SOCK_FILE	= 3,	/* the file of its name is there: struct sock_file; at most one */
 	SOCK_OPTION	= 4,	/* @a level, @b name: setsockopt(2)'s value */
 	SOCK_MESSAGE	= 5,	/* what waits to be received, in order; a stream: pieces of it; @a who wrote it,
@@ -135,6 +135,12 @@ const struct ckpt_model_fd *sock_in_process(const struct ckpt_model *m, uint64_t
 
 /* Likewise of any process it was captured with. */
 const struct ckpt_model_fd *sock_by_ino(const struct ckpt_model *m, uint64_t ino);
+
+/*
+ * A unix connection whose other end is in no process the model was captured with, and was not closed: it comes
+ * back as the caller's, where it is standard input, output or error.
+ */
+bool sock_leads_outside(const struct ckpt_model *m, const struct ckpt_model_fd *fd);
 
 /* "an AF_VSOCK" and the like, for a sentence. */
 const char *sock_family_name(uint64_t family);
