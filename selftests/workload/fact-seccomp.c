@@ -77,6 +77,7 @@ static void *be_plain(void *unused)
 	pthread_barrier_wait(&looked);
 	want(answers_as(ALL) && !answers_as(FIRST) && !answers_as(OTHER));
 	pthread_barrier_wait(&in_line);
+	pthread_barrier_wait(&in_line);
 	want(answers_as(ALL) && answers_as(FIRST) && !answers_as(OTHER));
 	return NULL;
 }
@@ -101,6 +102,7 @@ static void look(void)
 	want(install(FIRST, SECCOMP_FILTER_FLAG_TSYNC) == other_tid);
 	pthread_barrier_wait(&looked);
 	want(!pthread_join(other, NULL));
+	pthread_barrier_wait(&in_line);
 	want(install(FIRST, SECCOMP_FILTER_FLAG_TSYNC) == 0);
 	want(count(getpid()) == 3 && count(plain_tid) == 3);
 	pthread_barrier_wait(&in_line);
