@@ -9,6 +9,7 @@
  *                                         at the pause; FILE is ckpt_rec_fd.file of the lowest
  *                                         descriptor of that inode; or those in a pipe of the
  *                                         program's own; or what a kind of its own keeps
+ *   owner PID  META_SUB_IPC               of the root: semaphore sets and message queues, see ipc.h
  *   owner PID  META_SUB_MAPPED + MAPPING  likewise of one that nobody has open: MAPPING is the number of
  *                                         the first mapping of it in STATE, from 0.  See nameless.h
  *
@@ -30,6 +31,7 @@
 
 #define META_SUB_DELETED	0x10000u	/* subs from here are contents of deleted files */
 #define META_SUB_MAPPED		0x80000000u /* likewise of one that is only mapped, + number of the mapping */
+#define META_SUB_IPC		0xffffu	/* System V semaphores and message queues, see ipc.h */
 #define META_CONTENT_FIRST	0x1000000u /* FILE subs from here are contents of files that are META_FIXED */
 #define META_BUILD_ID		64		/* hex digits kept, at most */
 #define META_DIGEST		32		/* hex digits of an XXH3-128 */

@@ -11,6 +11,7 @@
  *	restore-fd.c		what one descriptor refers to
  *	restore-nameless.c	files without a name
  *	restore-segment.c	System V shared memory
+ *	restore-ipc.c		System V semaphores and message queues
  *	restore-pty.c		pseudo-terminals, controlling terminals
  *	restore-socket.c	sockets
  *	restore-unix.c		those of several processes, and connected by name
@@ -123,6 +124,9 @@ struct restore_set {
 	size_t nr_nameless;
 	struct own_pipe *pipes;
 	size_t nr_pipes;
+	struct own_ipc *ipc;		/* nr_ipc semaphore sets and message queues, described in ipc_data */
+	size_t nr_ipc;
+	void *ipc_data;
 	struct segment *segments;
 	size_t nr_segments;
 	struct own_pty *ptys;

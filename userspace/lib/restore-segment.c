@@ -159,13 +159,13 @@ int restore_segments_open(struct restore *rs)
 
 /* ------------------------------------------------------------ 2: make it */
 
-/* The next one that is made gets this number, if it is free. */
-static int choose_number(const struct segment *s)
+int restore_next_number(const char *kind, int id)
 {
-	char text[16];
-	int fd = open("/proc/sys/kernel/shm_next_id", O_WRONLY | O_CLOEXEC), r = 0;
-	int n = snprintf(text, sizeof(text), "%d", id_of(s));
+	char path[64], text[16];
+	int n = snprintf(text, sizeof(text), "%d", id), fd, r = 0;
 
+	snprintf(path, sizeof(path), "/proc/sys/kernel/%s_next_id", kind);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (write(fd, text, (size_t)n) != n)
@@ -182,20 +182,19 @@ static struct restore *maker(struct restore *rs, const struct segment *s)
 	return rs;
 }
 
-/* Effective user and group of the process, for a call. */
-static int become(struct restore *by, uint32_t uid, uint32_t gid, bool group_first)
+int restore_become(struct restore *by, uint32_t uid, uint32_t gid, bool group_first)
 {
 	const uint64_t keep = (uint64_t)-1;
 	int r = 0;
 
 	if (group_first)
-		r = remote_call(leader(by), by->err, "take the group of a segment", SYS_setresgid,
+		r = remote_call(leader(by), by->err, "take another group", SYS_setresgid,
 				REMOTE_ARGS(keep, gid, keep), NULL);
 	if (!r)
-		r = remote_call(leader(by), by->err, "take the user of a segment", SYS_setresuid,
+		r = remote_call(leader(by), by->err, "take another user", SYS_setresuid,
 				REMOTE_ARGS(keep, uid, keep), NULL);
 	if (!r && !group_first)
-		r = remote_call(leader(by), by->err, "take the group of a segment", SYS_setresgid,
+		r = remote_call(leader(by), by->err, "take another group", SYS_setresgid,
 				REMOTE_ARGS(keep, gid, keep), NULL);
 	return r;
 }
@@ -210,14 +209,14 @@ static long get(struct restore *by, const struct segment *s, key_t key, int *ret
 
 	if (s->v->rec.flags & CKPT_VMA_NORESERVE)
 		flags |= SHM_NORESERVE;
-	*ret = other ? become(by, s->head.cuid, s->head.cgid, true) : 0;
+	*ret = other ? restore_become(by, s->head.cuid, s->head.cgid, true) : 0;
 	if (!*ret)
-		*ret = choose_number(s);
+		*ret = restore_next_number("shm", id_of(s));
 	if (!*ret)
 		*ret = remote_try(leader(by), by->err, SYS_shmget,
 				  REMOTE_ARGS((uint64_t)key, s->v->rec.id.size, (uint64_t)flags), &id);
 	if (!*ret && other)
-		*ret = become(by, uid, gid, false);
+		*ret = restore_become(by, uid, gid, false);
 	return id;
 }
 

@@ -162,10 +162,12 @@ static int rebuild(struct restore_set *set)
 		restore_hold,
 		restore_files_open,
 		restore_segments_open,
+		restore_ipc_open,
 		restore_stub_start,	/* now there is a process, */
 		restore_tree_groups,
 		restore_mm_empty,
 		restore_segments_make,
+		restore_ipc_make,
 		restore_mm_map,
 		restore_fill,
 		restore_nameless_finish,
@@ -191,6 +193,7 @@ static int rebuild(struct restore_set *set)
 		restore_trap_action,
 		restore_kept_check,
 		restore_kept_commit,	/* which can be done again, */
+		restore_ipc_commit,	/* likewise, */
 		restore_hold_release,
 		restore_tcp_go,
 		restore_tcp_send,
@@ -221,6 +224,7 @@ static int rebuild(struct restore_set *set)
 static void clean_up(struct restore_set *set, bool failed)
 {
 	restore_segments_close(set, failed);
+	restore_ipc_close(set, failed);
 	for (size_t i = 0; i < set->nr; i++) {
 		struct restore *rs = &set->v[i];
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "copies.h"
+#include "ipc.h"
 #include "judge.h"
 #include "kind.h"
 #include "nameless.h"
@@ -292,7 +293,7 @@ static int read_mapped(const struct ckpt_model *model, struct ckpt_err *err, str
 
 int snap_files_read(const struct ckpt_model *model, struct ckpt_err *err, struct snap_files *files)
 {
-	files->deleted = calloc(model->nr_fds + model->nr_vmas + 1, sizeof(*files->deleted));
+	files->deleted = calloc(model->nr_fds + model->nr_vmas + 2, sizeof(*files->deleted));
 	if (!files->deleted)
 		return ckpt_err_sys(err, ENOMEM, "content of open files");
 	for (size_t i = 0; i < model->nr_fds; i++) {
@@ -310,6 +311,17 @@ int snap_files_read(const struct ckpt_model *model, struct ckpt_err *err, struct
 			return ret;
 	}
 	return read_mapped(model, err, files);
+}
+
+int snap_files_read_ipc(const struct ckpt_model *model, struct ckpt_err *err, struct snap_files *files)
+{
+	struct snap_deleted *d = &files->deleted[files->nr];
+
+	if (!ipc_wanted(model))
+		return 0;
+	d->sub = META_SUB_IPC;
+	files->nr++;
+	return ipc_read(model, &d->content, err);
 }
 
 void snap_files_free(struct snap_files *files)

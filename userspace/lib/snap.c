@@ -36,6 +36,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "ipc.h"
 #include "snap-priv.h"
 #include "tcp.h"
 
@@ -376,7 +377,7 @@ static int session_expected(struct snap *s, bool *ret_session)
 	int ret = keeps(s) ? snap_kept_expected(snap_root(s)->target.pid, s->opts->keep, s->err, &kept) : 0;
 
 	*ret_session = kept || s->opts->kill || s->opts->barrier == SNAP_BARRIER_STRICT ||
-		       snap_files_expected(snap_root(s)->target.pid);
+		       snap_files_expected(snap_root(s)->target.pid) || ipc_expected(snap_root(s)->target.pid);
 	return ret;
 }
 
@@ -461,6 +462,8 @@ static int copy_all_files(struct snap *s)
 
 	for (size_t i = 0; !ret && i < s->nr_procs; i++)
 		ret = copy_files(s, &s->procs[i], &refused);
+	if (!ret && !refused)
+		ret = snap_files_read_ipc(snap_root(s)->model, s->err, &snap_root(s)->files);
 	return ret || refused || !keeps(s) ? ret : keep_files(s);
 }
 
@@ -541,7 +544,7 @@ static int capture(struct snap *s)
 		ret = capture_at_once(s);
 		if (!ret)
 			ret = snap_examine(s, p);
-		if (ret || !(snap_files_wanted(p->model) || (keeps(s) && snap_kept_wanted(p->model))))
+		if (ret || !(snap_files_wanted(p->model) || ipc_wanted(p->model) || (keeps(s) && snap_kept_wanted(p->model))))
 			return ret;
 		snap_drop_capture(p);
 	}

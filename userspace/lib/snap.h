@@ -262,6 +262,9 @@ bool snap_files_expected(pid_t pid);
 
 /* Read their content; the process must be frozen. */
 int snap_files_read(const struct ckpt_model *model, struct ckpt_err *err, struct snap_files *files);
+
+/* Of the root, and of all it was captured with: System V semaphores and message queues.  After snap_files_read(). */
+int snap_files_read_ipc(const struct ckpt_model *model, struct ckpt_err *err, struct snap_files *files);
 void snap_files_free(struct snap_files *files);
 
 static inline struct snap_kept *snap_kept_at(const struct snap_files *files, size_t i)
