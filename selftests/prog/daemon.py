@@ -34,19 +34,28 @@ class Log:
 
 
 class Daemon:
-    """workload/log.py, snapshotted and killed."""
+    """workload/log.py, snapshotted and killed; of a tree: under a shell."""
 
-    def __init__(self, t, log):
+    def __init__(self, t, log, tree=False):
         self.store = ct.workdir("store")
         self.ours, self.its = socket.socketpair()
-        self.popen = subprocess.Popen([sys.executable, os.path.join(ct.TOP, "selftests/workload/log.py")],
-                                      cwd=ct.workdir("daemon"), stdin=self.its, stdout=self.its, stderr=self.its)
+        under = ["/bin/sh", "-c", '"$@"; exit $?', "sh"] if tree else []
+        self.popen = subprocess.Popen([*under, sys.executable, ct.script("log.py")], cwd=ct.workdir("daemon"),
+                                      stdin=self.its, stdout=self.its, stderr=self.its)
         log.hears(b"begun")
         self.ours.sendall(b"first\n")
         log.hears(b"first")
         self.ours.settimeout(ct.DEADLINE)
         if self.ours.recv(100) != b"first\n":
             raise ct.Failed("its output")
+        if not tree:
+            self.refused_with_input(t, log)
+        self.ref = ct.snap(self.popen.pid, self.store, "-n", "job", *(["--tree"] if tree else [])).ref
+        self.popen.kill()
+        self.popen.wait(ct.DEADLINE)
+        ct.end_children()
+
+    def refused_with_input(self, t, log):
         with t.fact("input_that_was_not_read_is_not_dropped"):
             os.kill(self.popen.pid, signal.SIGSTOP)
             self.ours.sendall(b"second\n")
@@ -55,9 +64,6 @@ class Daemon:
                 raise ct.Failed("%r" % got)
             os.kill(self.popen.pid, signal.SIGCONT)
             log.hears(b"second")
-        self.ref = ct.snap(self.popen.pid, self.store, "-n", "job").ref
-        self.popen.kill()
-        self.popen.wait(ct.DEADLINE)
 
     def restore(self):
         """In the foreground; it uses our pipes."""
@@ -108,6 +114,13 @@ def main(t):
         if got.returncode or said["unheard"] != [LOG]:
             raise ct.Failed("%r" % got)
         ct.reap(said["pid"])
+    with t.fact("a_tree_whose_streams_were_sockets_has_the_restoring_commands"):
+        log = Log()
+        d = Daemon(t, log, True)
+        d.restore()
+        d.asks(b"of a tree")
+        log.hears(b"of a tree")
+        d.end()
 
 
 if __name__ == "__main__":
