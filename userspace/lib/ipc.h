@@ -60,6 +60,12 @@ union ipc_arg {
 	struct seminfo *info;
 };
 
+/*
+ * ipc.c: whether @left bytes from @item on begin with one, and bytes of the content behind it.  What is said of
+ * itself by an image is not to be believed.
+ */
+bool ipc_measure(const struct ipc_item *item, size_t left, size_t *ret_content);
+
 /* snap-ipc.c */
 /* Whether process @pid was the last to use one. */
 bool ipc_expected(pid_t pid);

@@ -53,29 +53,6 @@ static const struct ipc_message *next_message(const struct own_ipc *o, const str
 
 /* ------------------------------------------------------------------------------- 1 */
 
-/* Bytes of the content at @at, of which there are @left; false: it is none. */
-static bool measure(const struct ipc_item *item, size_t left, size_t *ret)
-{
-	const char *at = (const char *)(item + 1);
-
-	*ret = 0;
-	if (item->id < 0 || item->mode & ~IPC_MODE_BITS || item->nr > left)
-		return false;
-	if (item->what == IPC_SEMAPHORES) {
-		*ret = ipc_padded(item->nr * sizeof(uint16_t));
-		return item->nr && item->nr <= IPC_VALUES_MAX && *ret <= left;
-	}
-	for (uint32_t i = 0; i < item->nr; i++) {
-		const struct ipc_message *m = (const void *)(at + *ret);
-
-		if (left - *ret < sizeof(*m) || m->len > IPC_MESSAGE_MAX || m->type < 1 ||
-		    left - *ret - sizeof(*m) < ipc_padded(m->len))
-			return false;
-		*ret += sizeof(*m) + ipc_padded(m->len);
-	}
-	return item->what == IPC_QUEUE;
-}
-
 static int parse(struct restore *rs, size_t len)
 {
 	struct restore_set *set = rs->set;
@@ -87,7 +64,7 @@ static int parse(struct restore *rs, size_t len)
 		struct own_ipc *o = &set->ipc[set->nr_ipc];
 
 		o->item = (const void *)((const char *)set->ipc_data + at);
-		if (len - at < sizeof(*o->item) || !measure(o->item, len - at - sizeof(*o->item), &o->len))
+		if (!ipc_measure(o->item, len - at, &o->len))
 			return ckpt_err_set(rs->err, -EBADMSG, "the image does not tell what System V semaphores "
 					    "and message queues there were");
 		at += sizeof(*o->item) + o->len;
