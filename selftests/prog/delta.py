@@ -14,7 +14,7 @@ import ckpttest as ct
 
 MIB = ct.full(1024, 64)
 PAGES = ct.full(1000, 200)
-GENERATIONS = ct.full(200, 12)
+GENERATIONS = ct.full(200, 8)
 EACH = ct.full(10, 4)       # of the generations is restored
 
 

@@ -216,7 +216,7 @@ def cuts(t, kind, times):
 
 
 def main(t):
-    cuts(t, "ext4", ct.full(200, 6))
+    cuts(t, "ext4", ct.full(200, 4))
     if ct.FULL:
         cuts(t, "xfs", 200)
 

@@ -12,7 +12,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import ckpttest as ct
 
-KILLS = ct.full(50, 10)
+KILLS = ct.full(50, 6)
 KIB = ct.full(32768, 4096)
 
 

@@ -116,7 +116,7 @@ def ran_on_disk(t, job, kind, clones, times):
 def main(t):
     job = ct.Job("sqlite", prepare, answer=answer, metric="lines", span=(0.05, 0.8),
                  started=b"ready\n")
-    ct.both_ways(t, job, restored=0, running=0, kill=ct.full(5, 2))
+    ct.both_ways(t, job, restored=0, running=0, kill=ct.full(5, 1))
     if job.want:
         left_running(t, job, ct.full(5, 2))
         ran_on_here(t, job, ct.full(3, 1))

@@ -141,7 +141,7 @@ def full(t, target):
     with t.fact("a_disk_that_runs_full_at_any_size_fails_the_snapshot"), disk("ext4", target, "-m", "0") as d:
         need, seen, good = os.path.getsize(d.file), [], 0
         # with less than 1 MiB it does not begin
-        least, most, n = 1 << 20, need - (64 << 10), ct.full(40, 3)
+        least, most, n = 1 << 20, need - (64 << 10), ct.full(40, 2)
         sizes = [0, least // 4, most, need + (2 << 20)]
         sizes += [int(least + (most - least) * (i + random.random()) / n) for i in range(n)]
         for size in sizes:
@@ -166,7 +166,7 @@ def places(t, kind, target):
     """From some place of the disk on all is lost, or from one that nothing is written behind."""
     with t.fact("a_disk_that_fails_from_any_place_on_fails_the_snapshot_" + kind), disk(kind, target) as d:
         seen, good = [], 0
-        for _ in range(ct.full(40, 4)):
+        for _ in range(ct.full(40, 3)):
             at = random.randrange(d.sectors)
             d.becomes("0 %d linear %s 0\n%d %d error\n" % (at, d.loops[0], at, d.sectors - at), "--nolockfs")
             got = d.snap()

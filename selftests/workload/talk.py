@@ -86,5 +86,5 @@ while sel.get_map():
             pass
         key.data.tell()
         key.data.go_on()
-    time.sleep(0.02 if max(t.told for t in talks) < 5 else 0.08)
+    time.sleep(0.02 if max(t.told for t in talks) < 5 else 0.06)
 print("done", flush=True)
