@@ -67,3 +67,21 @@ class Fact:
             raise ct.Failed("status %s, it says %r %s" % (status, said, self.program.errors()))
         ct.drop_workdir(self.store)
         ct.drop_workdir(self.program.cwd)
+
+
+# What is done with a tree: a fact is called by its name.
+
+def left_running(fact):
+    fact.snap()
+    fact.snap()
+
+
+def restored(fact):
+    fact.snap()
+    fact.kill_tree()
+    fact.restore()
+
+
+def restored_three_times_in_a_row(fact):
+    for _ in range(3):
+        restored(fact)

@@ -8,23 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import ckpttest as ct
-from fact import Fact
-
-
-def left_running(fact):
-    fact.snap()
-    fact.snap()
-
-
-def restored(fact):
-    fact.snap()
-    fact.kill_tree()
-    fact.restore()
-
-
-def restored_three_times_in_a_row(fact):
-    for _ in range(3):
-        restored(fact)
+from fact import Fact, left_running, restored, restored_three_times_in_a_row
 
 
 def number_of(fact):

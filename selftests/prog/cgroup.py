@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import ckpttest as ct
-from fact import Fact
+from fact import Fact, left_running
 
 MOUNT, NAME = "/sys/fs/cgroup", "ckpt-group"
 GROUP = os.path.join(MOUNT, NAME)
@@ -50,11 +50,6 @@ def processes(ref, store):
     if got.status:
         raise ct.Failed("%r" % got)
     return [p["pid"] for p in json.loads(got.out)["tree"]["processes"]]
-
-
-def left_running(fact):
-    fact.snap()
-    fact.snap()
 
 
 def restored_three_times_in_a_row(fact):

@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import ckpttest as ct
-from fact import Fact
+from fact import Fact, left_running, restored, restored_three_times_in_a_row
 
 LIVING = 8      # root and seven others; two have ended
 
@@ -19,22 +19,6 @@ def processes(fact):
     if got.status:
         raise ct.Failed("%r" % got)
     return json.loads(got.out)["tree"]["processes"]
-
-
-def left_running(fact):
-    fact.snap()
-    fact.snap()
-
-
-def restored(fact):
-    fact.snap()
-    fact.kill_tree()
-    fact.restore()
-
-
-def restored_three_times_in_a_row(fact):
-    for _ in range(3):
-        restored(fact)
 
 
 def killed_by_the_snapshot(fact):

@@ -23,8 +23,7 @@ void refuse_fd(const struct fd_case *c, const char *reason, const char *remedy)
 	judge_refuse(c->j, "fd", c->fd->rec.fd, c->fd->path, remedy, "%s", reason);
 }
 
-/* Whether it is, or shares its open file with, one of 0..2. */
-static bool shares_stdio(const struct ckpt_model *m, const struct ckpt_model_fd *fd)
+bool fd_is_stdio(const struct ckpt_model *m, const struct ckpt_model_fd *fd)
 {
 	for (int i = 0; i <= STDIO_MAX; i++) {
 		const struct ckpt_model_fd *std = ckpt_model_fd(m, i);
@@ -37,7 +36,7 @@ static bool shares_stdio(const struct ckpt_model *m, const struct ckpt_model_fd 
 
 bool judge_is_stdio(const struct fd_case *c)
 {
-	return shares_stdio(c->model, c->fd);
+	return fd_is_stdio(c->model, c->fd);
 }
 
 /* Whether a descriptor before this one has the same file: it was counted already. */
@@ -167,7 +166,7 @@ const struct ckpt_model_fd *judge_other_end(const struct ckpt_model *model,
 bool judge_dead_end(const struct ckpt_model *model, const struct ckpt_model_fd *fd)
 {
 	return fd->rec.kind == CKPT_FDK_FIFO && fd->rec.path_flags & CKPT_PATHF_NO_NAME &&
-	       fd->rec.flags & CKPT_FD_OTHER_END_CLOSED && !shares_stdio(model, fd);
+	       fd->rec.flags & CKPT_FD_OTHER_END_CLOSED && !fd_is_stdio(model, fd);
 }
 
 void judge_pipe(const struct fd_case *c)

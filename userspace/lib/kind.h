@@ -113,6 +113,7 @@ bool fd_owner(const struct ckpt_model_fd *fd, struct fd_owner *ret);
 
 /* judge-fd.c */
 /* Whether it is, or shares its open file with, one of 0..2. */
+bool fd_is_stdio(const struct ckpt_model *m, const struct ckpt_model_fd *fd);
 bool judge_is_stdio(const struct fd_case *c);
 void judge_file(const struct fd_case *c);
 void judge_deleted(const struct fd_case *c);

@@ -416,25 +416,13 @@ static int open_own_pipe(struct restore *rs, const char *thing, const struct ckp
 
 /* ------------------------------------------------------------ terminals and pipes to others */
 
-/* It is, or shares its open file with, one of 0..2. */
-static bool is_standard(const struct restore *rs, const struct ckpt_model_fd *f)
-{
-	for (int i = 0; i <= STDERR_FILENO; i++) {
-		const struct ckpt_model_fd *std = ckpt_model_fd(rs->m, i);
-
-		if (std && std->rec.file == f->rec.file)
-			return true;
-	}
-	return false;
-}
-
 bool restore_fd_is_outside(const struct restore *rs, const struct ckpt_model_fd *f)
 {
 	if (f->rec.file_flags & O_PATH)
 		return false;
 	/* A pipe with a name leads outside only where it is in the place of what the caller has. */
 	return (f->rec.kind == CKPT_FDK_FIFO && !is_own_pipe(rs, f) &&
-		(f->rec.path_flags & CKPT_PATHF_NO_NAME || is_standard(rs, f))) ||
+		(f->rec.path_flags & CKPT_PATHF_NO_NAME || fd_is_stdio(rs->m, f))) ||
 	       (f->rec.kind == CKPT_FDK_TTY && !restore_pty_is_own(rs, f)) || sock_leads_outside(rs->m, f);
 }
 

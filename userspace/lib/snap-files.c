@@ -317,11 +317,11 @@ int snap_files_read_ipc(const struct ckpt_model *model, struct ckpt_err *err, st
 {
 	struct snap_deleted *d = &files->deleted[files->nr];
 
-	if (!ipc_wanted(model))
-		return 0;
+	int ret = ipc_read(model, &d->content, err);
+
 	d->sub = META_SUB_IPC;
-	files->nr++;
-	return ipc_read(model, &d->content, err);
+	files->nr += ret || d->content.len;	/* nothing: no section */
+	return ret;
 }
 
 void snap_files_free(struct snap_files *files)
