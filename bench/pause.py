@@ -157,24 +157,38 @@ def criu_missing(opt):
 
 
 def criu_dump(target, tmp, into):
+	target.write()
+	why, ns = criu_times(target.proc.pid, tmp, target.gap_ns)
+	if why:
+		return why
+	into["criu_gap"].append(ns["gap"])
+	for name in ("freezing", "frozen"):
+		into["criu_" + name].append(ns[name])
+	return None
+
+
+def criu_times(pid, tmp, gap_ns=None):
+	"""One dump of a process and its descendants, thrown away: why there is none, or nanoseconds by name.
+
+	gap_ns tells, right after it, how long the target was still.
+	"""
 	images = os.path.join(tmp, "criu")
 	os.mkdir(images)
 	try:
-		target.write()
-		done = subprocess.run(["criu", "dump", "-t", str(target.proc.pid), "-D", images, "--leave-running",
+		done = subprocess.run(["criu", "dump", "-t", str(pid), "-D", images, "--leave-running",
 				       "--display-stats", "-o", "log"], stdin=subprocess.DEVNULL, check=False,
 				      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 		if done.returncode:
-			return why_not(os.path.join(images, "log")) or done.stdout.strip()
-		into["criu_gap"].append(target.gap_ns())
+			return why_not(os.path.join(images, "log")) or done.stdout.strip(), None
+		ns = {"gap": gap_ns()} if gap_ns else {}
 		for name in ("freezing", "frozen"):
 			us = re.search(rf"{name} time: (\d+) us", done.stdout, re.IGNORECASE)
 			if not us:
-				return "its statistics are not understood: " + done.stdout.strip()
-			into["criu_" + name].append(int(us[1]) * 1000)
+				return "its statistics are not understood: " + done.stdout.strip(), None
+			ns[name] = int(us[1]) * 1000
+		return None, ns
 	finally:
 		shutil.rmtree(images)
-	return None
 
 
 def why_not(log):

@@ -7,7 +7,6 @@ are those of snap's own account; what grows faster than the number of processes 
 """
 import json
 import os
-import re
 import select
 import shutil
 import signal
@@ -91,25 +90,11 @@ def snap(forest, tmp, into, processes):
 
 
 def criu_dump(forest, tmp, into):
-	images = os.path.join(tmp, "criu")
-	os.mkdir(images)
-	try:
-		forest.fork_ns()
-		done = subprocess.run(["criu", "dump", "-t", str(forest.proc.pid), "-D", images, "--leave-running",
-				       "--display-stats", "-o", "log"], stdin=subprocess.DEVNULL, check=False,
-				      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-		if done.returncode:
-			return pause.why_not(os.path.join(images, "log")) or done.stdout.strip()
-		total = 0
-		for name in ("freezing", "frozen"):
-			us = re.search(rf"{name} time: (\d+) us", done.stdout, re.IGNORECASE)
-			if not us:
-				return "its statistics are not understood: " + done.stdout.strip()
-			total += int(us[1]) * 1000
-		into["criu"].append(total)
-	finally:
-		shutil.rmtree(images)
-	return None
+	forest.fork_ns()
+	why, ns = pause.criu_times(forest.proc.pid, tmp)
+	if not why:
+		into["criu"].append(ns["freezing"] + ns["frozen"])
+	return why
 
 
 def measure(opt, tmp):
