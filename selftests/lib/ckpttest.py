@@ -332,6 +332,12 @@ def end_children():
             os.waitpid(-1, 0)
 
 
+def stop(pid):
+    """SIGSTOP to our child; until it stands, it may take what it was waiting for."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED)
+
+
 def reap(pid, deadline=None):
     """Wait for a process that came to us by reparenting; status as subprocess gives it."""
     def gone():

@@ -57,7 +57,7 @@ class Daemon:
 
     def refused_with_input(self, t, log):
         with t.fact("input_that_was_not_read_is_not_dropped"):
-            os.kill(self.popen.pid, signal.SIGSTOP)
+            ct.stop(self.popen.pid)
             self.ours.sendall(b"second\n")
             got = ct.ckptctl("snap", "-o", self.store, "-n", "job", str(self.popen.pid))
             if not got.status or "input that was not read" not in got.err:

@@ -66,7 +66,7 @@ def twice_at_once(t):
                        ct.workdir("counter"))
         ct.wait_for(lambda: p.output().count(b"\n") > 2, "its first lines")
         store = ct.workdir("store")
-        os.kill(p.pid, signal.SIGSTOP)
+        ct.stop(p.pid)
         ref = ct.snap(p.pid, store).ref
         got = ct.ckptctl("restore", ref, "-o", store)
         if got.status in (ct.EXIT_OK, ct.EXIT_USAGE) or "--pidns" not in got.err:
