@@ -53,6 +53,7 @@
 #include "copy.h"
 #include "pages.h"
 #include "symbols.h"
+#include "table.h"
 #include "track.h"
 #include "why.h"
 
@@ -196,10 +197,10 @@ static noinline void cover_pte(struct arm *a, struct folio *folio, pte_t *pte, p
 	}
 }
 
-/* Nothing is to be brought in; what looks for that passes it over, so that arming finds it. */
+/* No page is there, and where it is state_guard.c has told: in mappings that are marked. */
 static int guarded(struct arm *a, unsigned long addr)
 {
-	if (!a->pages)
+	if (!a->pages || (a->vma->vm_flags & ckpt_vm_guard_flag()))
 		return STEP_DONE;
 	a->why->addr = addr;
 	return ckpt_because(a->why, CKPT_REASON_GUARD, 0, -EOPNOTSUPP);
@@ -250,11 +251,7 @@ static __always_inline int arm_pte(struct arm *a, struct ckpt_leaf *leaf, pte_t 
 	return STEP_DONE;
 }
 
-/*
- * One page table, from *@addr on. Page tables of file mappings may be freed under us
- * by khugepaged, which takes no mmap_lock: RCU keeps the table, and the entry that
- * points to it is looked at again under the lock.
- */
+/* One page table, from *@addr on. */
 static int arm_ptes(struct arm *a, pmd_t *pmd, struct ckpt_leaf *leaf, unsigned long *addr,
 		    unsigned long end)
 {
@@ -262,35 +259,23 @@ static int arm_ptes(struct arm *a, pmd_t *pmd, struct ckpt_leaf *leaf, unsigned 
 	unsigned int n, unchanged = 0;
 	int ret = STEP_DONE;
 	spinlock_t *ptl;
-	pmd_t pmdval;
 	pte_t *pte;
 
-	rcu_read_lock();
-	pmdval = READ_ONCE(*pmd);
-	if (pmd_none(pmdval) || pmd_trans_huge(pmdval) || !pmd_present(pmdval)) {
-		rcu_read_unlock();
+	pte = ckpt_lock_ptes(a->mm, pmd, *addr, &ptl);
+	if (!pte)
 		return STEP_RETRY;
+	for (; *addr < end; *addr += PAGE_SIZE, pte++) {
+		n = delta ? skip_unchanged(a, leaf, pte, *addr, end) : 0;
+		unchanged += n;
+		pte += n;
+		*addr += n * PAGE_SIZE;
+		if (*addr == end)
+			break;
+		ret = arm_pte(a, leaf, pte, *addr);
+		if (ret)
+			break;
 	}
-	ptl = pte_lockptr(a->mm, &pmdval);
-	pte = pte_offset_kernel(&pmdval, *addr);
-	spin_lock(ptl);
-	if (pmd_same(pmdval, READ_ONCE(*pmd))) {
-		for (; *addr < end; *addr += PAGE_SIZE, pte++) {
-			n = delta ? skip_unchanged(a, leaf, pte, *addr, end) : 0;
-			unchanged += n;
-			pte += n;
-			*addr += n * PAGE_SIZE;
-			if (*addr == end)
-				break;
-			ret = arm_pte(a, leaf, pte, *addr);
-			if (ret)
-				break;
-		}
-	} else {
-		ret = STEP_RETRY;
-	}
-	spin_unlock(ptl);
-	rcu_read_unlock();
+	ckpt_unlock_ptes(ptl);
 	if (a->pages)
 		a->pages->nr_held += a->held;
 	a->stats->armed += a->held;

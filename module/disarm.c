@@ -28,6 +28,7 @@
 #include "disarm.h"
 #include "pages.h"
 #include "symbols.h"
+#include "table.h"
 
 static bool may_be_writable(struct vm_area_struct *vma)
 {
@@ -91,41 +92,17 @@ out:
 	spin_unlock(ptl);
 }
 
-/* As in arm.c: khugepaged may take the table away, RCU keeps it. */
 static void disarm_ptes(struct vm_area_struct *vma, pmd_t *pmd, unsigned long addr,
 			unsigned long end)
 {
 	spinlock_t *ptl;
-	pmd_t pmdval;
-	pte_t *pte;
+	pte_t *pte = ckpt_lock_ptes(vma->vm_mm, pmd, addr, &ptl);
 
-	rcu_read_lock();
-	pmdval = READ_ONCE(*pmd);
-	if (!pmd_none(pmdval) && pmd_present(pmdval) && !pmd_trans_huge(pmdval)) {
-		ptl = pte_lockptr(vma->vm_mm, &pmdval);
-		pte = pte_offset_kernel(&pmdval, addr);
-		spin_lock(ptl);
-		if (pmd_same(pmdval, READ_ONCE(*pmd)))
-			for (; addr < end; addr += PAGE_SIZE, pte++)
-				disarm_pte(vma, pte);
-		spin_unlock(ptl);
-	}
-	rcu_read_unlock();
-}
-
-static pmd_t *find_pmd(struct mm_struct *mm, unsigned long addr)
-{
-	pgd_t *pgd = pgd_offset(mm, addr);
-	p4d_t *p4d;
-	pud_t *pud;
-
-	if (pgd_none(READ_ONCE(*pgd)))
-		return NULL;
-	p4d = p4d_offset(pgd, addr);
-	if (p4d_none(READ_ONCE(*p4d)))
-		return NULL;
-	pud = pud_offset(p4d, addr);
-	return pud_none(READ_ONCE(*pud)) ? NULL : pmd_offset(pud, addr);
+	if (!pte)
+		return;
+	for (; addr < end; addr += PAGE_SIZE, pte++)
+		disarm_pte(vma, pte);
+	ckpt_unlock_ptes(ptl);
 }
 
 /* What is mapped from @start to @end, which one page table maps. Under mmap_lock. */
@@ -140,7 +117,7 @@ static void disarm_table(struct mm_struct *mm, unsigned long start, unsigned lon
 
 		if (!may_be_writable(vma))
 			continue;
-		pmd = find_pmd(mm, from);
+		pmd = ckpt_pmd_of(mm, from);
 		if (!pmd)
 			return;
 		if (!pmd_trans_huge(READ_ONCE(*pmd)))

@@ -15,6 +15,7 @@ struct ckpt_records;
 struct ckpt_thread;
 struct ckpt_written_list;
 struct file;
+struct mm_struct;
 struct path;
 struct seq_file;
 struct socket;
@@ -46,6 +47,9 @@ void ckpt_tcp_add(struct ckpt_records *r, struct socket *sock);
 struct ckpt_policy *ckpt_policy_of(struct vm_area_struct *vma, int *err);
 void ckpt_policy_add(struct ckpt_records *r, const struct ckpt_policy *p);
 void ckpt_state_policy(struct ckpt_records *r, struct task_struct *task);
+
+/* state_guard.c */
+void ckpt_state_guards(struct ckpt_records *r, struct mm_struct *mm);
 
 /* state_seccomp.c */
 void ckpt_state_seccomp(struct ckpt_records *r, struct task_struct *task, struct task_struct *leader);

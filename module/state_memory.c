@@ -156,8 +156,7 @@ static void describe(struct mapping *m, struct vm_area_struct *vma)
 		rec->page_size = huge_page_size(hstate_vma(vma));
 	if (vma_is_dax(vma))
 		rec->flags |= CKPT_VMA_DAX;
-	/* In private memory each is found when it is armed (arm.c): there the flag may be a leftover. */
-	if ((vma->vm_flags & ckpt_vm_guard_flag()) && ckpt_area_kind(vma) != CKPT_AREA_PRIVATE)
+	if (vma->vm_flags & ckpt_vm_guard_flag())
 		rec->flags |= CKPT_VMA_GUARDS;
 #ifdef CONFIG_NUMA
 	if (vma->vm_policy)
@@ -344,5 +343,6 @@ void ckpt_state_memory(struct ckpt_records *r, struct ckpt_frozen *frozen)
 	add_mm(r, mm);
 	add_paths(r, ckpt_frozen_leader(frozen), mm, buf);
 	add_mappings(r, mm, buf);
+	ckpt_state_guards(r, mm);
 	kfree(buf);
 }

@@ -28,11 +28,18 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
 #endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL	102	/* since Linux 6.13; before, it fails and nothing changes */
+#define MADV_GUARD_REMOVE	103
+#endif
+
+#define WAYS_MAX	128
 
 enum chunk {
 	NOTHING,	/* not mapped */
 	ANON,		/* private, anonymous, may be written */
 	READ_ONLY,	/* the same, protected */
+	GUARDED,	/* the same, with a guard region */
 	PRIVATE,	/* of the file, privately */
 	SHARED,		/* of the file, shared */
 	WATCHED,	/* registered with userfaultfd: no snapshot has it */
@@ -50,7 +57,7 @@ struct world {
 	unsigned int seed;
 	unsigned int way;	/* to be gone by the target */
 	volatile bool quit;
-	unsigned long counts[64];
+	unsigned long counts[WAYS_MAX];
 };
 
 static inline unsigned int chance(struct world *w, unsigned int n)
@@ -311,6 +318,19 @@ static inline void advises(struct world *w, char *p, int advice)
 	size_t len = some(w, &p);
 
 	madvise(p, len, advice);
+}
+
+static inline void guards(struct world *w, char *p)
+{
+	advises(w, p, MADV_GUARD_INSTALL);
+}
+
+/* What was there before is not there again. */
+static inline void removes_guards(struct world *w, char *p)
+{
+	madvise(p, CHUNK, MADV_GUARD_REMOVE);
+	if (chance(w, 2))
+		stores(w, p);
 }
 
 static inline void drops(struct world *w, char *p)
@@ -583,6 +603,8 @@ static const struct way ways[] = {
 	BY(map_shared, ANON, SHARED), BY(unmaps, ANON, NOTHING), BY(unmaps, PRIVATE, NOTHING),
 	BY(unmaps, SHARED, NOTHING), BY(moves, ANON, CHUNK_STATES),
 	BY(protects, ANON, READ_ONLY), BY(unprotects, READ_ONLY, ANON),
+	BY(guards, ANON, GUARDED), BY(guards, ANON, GUARDED), BY(guards, GUARDED, GUARDED),
+	BY(removes_guards, GUARDED, ANON), BY(drops, GUARDED, GUARDED), BY(unmaps, GUARDED, NOTHING),
 	BY(protects_a_part, ANON, ANON), BY(grows_the_heap, ANON, ANON),
 	BY(grows_the_stack, ANON, ANON), BY(drops, ANON, ANON), BY(drops, PRIVATE, PRIVATE),
 	BY(drops_and_reads, ANON, ANON), BY(frees, ANON, ANON), BY(pages_out, ANON, ANON),
@@ -598,6 +620,7 @@ static const struct way ways[] = {
 };
 
 #define WAYS	(sizeof(ways) / sizeof(ways[0]))
+_Static_assert(WAYS <= WAYS_MAX, "each way is counted");
 
 /* Go a way, if there is a chunk for it. In the target, or for others in the tester. */
 static inline void go(struct world *w, unsigned int nr)

@@ -47,8 +47,6 @@ OTHERS = {
     "map-large": r"mapping 0x[0-9a-f]+ \(.*memfd:large\): .*more than 256 MiB",
     "map-sysv": r"mapping 0x[0-9a-f]+ .*: .*huge pages",
     "map-device": r"mapping 0x[0-9a-f]+ .*: .*device",
-    "map-guard": r"process \d+: .*page at 0x[0-9a-f]+ .*MADV_GUARD_INSTALL",
-    "map-guard-shared": r"mapping 0x[0-9a-f]+.*: .*MADV_GUARD_INSTALL",
     "child": r"process \d+.*: .*child",
     "zombie-child": r"process \d+.*: .*child",
     "seccomp": r"thread \d+ .*: .*SECCOMP_RET_USER_NOTIF",

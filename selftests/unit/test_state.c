@@ -76,14 +76,19 @@ static void put_path(struct stream *s, uint32_t what, const char *path)
 	put(s, CKPT_REC_PATH, &rec, sizeof(rec), path, strlen(path));
 }
 
-static void put_vma(struct stream *s, uint64_t start, uint64_t end, const char *path)
+static void put_flagged_vma(struct stream *s, uint64_t start, uint64_t end, uint64_t flags, const char *path)
 {
 	struct ckpt_rec_vma rec = {
-		.start = start, .end = end, .flags = CKPT_VMA_READ, .page_size = 4096,
+		.start = start, .end = end, .flags = flags, .page_size = 4096,
 		.path_len = strlen(path),
 	};
 
 	put(s, CKPT_REC_VMA, &rec, sizeof(rec), path, strlen(path));
+}
+
+static void put_vma(struct stream *s, uint64_t start, uint64_t end, const char *path)
+{
+	put_flagged_vma(s, start, end, CKPT_VMA_READ, path);
 }
 
 static void put_fd(struct stream *s, int fd, const char *path, const char *info)
@@ -545,6 +550,55 @@ static void filters_that_are_not_all_there_are_refused(void)
 	REQUIRE_EQ(parse_filters(nobody, 1), -EINVAL);
 }
 
+/* In mappings 0x10000000-0x10008000, which may have such, the same behind it, and the next, which may not. */
+static int parse_guards(const uint64_t (*v)[2], size_t nr)
+{
+	struct ckpt_err err = CKPT_ERR_INIT;
+	struct ckpt_model *model;
+	static struct stream s;
+	size_t found;
+	int r;
+
+	begin(&s, 0);
+	put_flagged_vma(&s, 0x10000000, 0x10008000, CKPT_VMA_GUARDS, "");
+	put_flagged_vma(&s, 0x10008000, 0x10010000, CKPT_VMA_GUARDS, "");
+	put_vma(&s, 0x10010000, 0x10018000, "");
+	for (size_t i = 0; i < nr; i++) {
+		const struct ckpt_rec_guard g = { v[i][0], v[i][1] };
+
+		put(&s, CKPT_REC_GUARD | CKPT_REC_MUST, &g, sizeof(g), NULL, 0);
+	}
+	finish(&s, 0);
+	r = ckpt_model_parse(s.buf, s.len, &err, &model);
+	if (r)
+		return r;
+	/* Those of the first. */
+	ckpt_model_guards(model, &ckpt_model_vma(model, 0x10000000)->rec, &found);
+	ckpt_model_free(model);
+	return (int)found;
+}
+
+static void guards_are_of_one_mapping_in_order(void)
+{
+	static const uint64_t good[][2] = {
+		{ 0x10000000, 0x10001000 }, { 0x10007000, 0x10008000 }, { 0x10008000, 0x10009000 },
+	};
+	static const uint64_t across[][2] = { { 0x10007000, 0x10009000 } }, empty[][2] = { { 0x10001000, 0x10001000 } };
+	static const uint64_t nowhere[][2] = { { 0x20000000, 0x20001000 } }, odd[][2] = { { 0x10001000, 0x10001800 } };
+	static const uint64_t unmarked[][2] = { { 0x10010000, 0x10011000 } };
+	static const uint64_t twice[][2] = { { 0x10001000, 0x10003000 }, { 0x10002000, 0x10004000 } };
+
+	REQUIRE_EQ(parse_guards(good, 3), 2);
+	REQUIRE_EQ(parse_guards(good, 0), 0);
+	REQUIRE_EQ(parse_guards(good + 2, 1), 0);
+	REQUIRE_EQ(parse_guards(across, 1), -EINVAL);
+	REQUIRE_EQ(parse_guards(empty, 1), -EINVAL);
+	REQUIRE_EQ(parse_guards(nowhere, 1), -EINVAL);
+	REQUIRE_EQ(parse_guards(odd, 1), -EINVAL);
+	REQUIRE_EQ(parse_guards(unmarked, 1), -EINVAL);
+	REQUIRE_EQ(parse_guards(twice, 2), -EINVAL);
+}
+
 /* Any bit may be wrong: the parser may take it or refuse it, but must not fall over it. */
 static void no_flipped_bit_does_harm(void)
 {
@@ -601,6 +655,7 @@ static const struct tap_test tests[] = {
 	{ "connections_that_lack_bytes_are_refused", connections_that_lack_bytes_are_refused },
 	{ "lengths_beyond_the_record_are_refused", lengths_beyond_the_record_are_refused },
 	{ "filters_that_are_not_all_there_are_refused", filters_that_are_not_all_there_are_refused },
+	{ "guards_are_of_one_mapping_in_order", guards_are_of_one_mapping_in_order },
 	{ "no_flipped_bit_does_harm", no_flipped_bit_does_harm },
 	{ "no_random_damage_does_harm", no_random_damage_does_harm },
 };

@@ -9,7 +9,7 @@
 
 #define PAGE	4096ul
 
-static char *all, *fault, *guard;
+static char *all, *fault, *guard, *none;
 
 static unsigned long locked_kb(void)
 {
@@ -34,6 +34,7 @@ static void set_up(void)
 	must(mlockall(MCL_FUTURE));
 	must(mlock2(fault, 8 * PAGE, MLOCK_ONFAULT));
 	all = lone_pages(8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	none = lone_pages(8 * PAGE, PROT_NONE, MAP_PRIVATE);	/* locked, though no page can come in */
 	fault[PAGE] = all[PAGE] = 3;
 	locked_kb();			/* what stdio needs of the heap is there */
 	before = locked_kb();
@@ -52,7 +53,7 @@ static unsigned int resident(char *p)
 
 static void look(void)
 {
-	want(resident(all) == 8 && resident(fault) == 1 && !resident(guard));
+	want(resident(all) == 8 && resident(fault) == 1 && !resident(guard) && !resident(none));
 	want(locked_kb() == before && fault[PAGE] == 3 && all[PAGE] == 3);
 	all = lone_pages(8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
 	want(resident(all) == 8);	/* also what is mapped from now on */

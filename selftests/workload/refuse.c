@@ -403,32 +403,6 @@ static int map_device(void)
 	return leftover == MAP_FAILED ? ABSENT : DONE;
 }
 
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL	102
-#endif
-
-/* One page of memory whose others are as ever, and can be looked at. */
-static int guard_one(int flags, int fd)
-{
-	char *p = mmap(NULL, 16384, PROT_READ | PROT_WRITE, flags, fd, 0);
-
-	leftover = p;
-	if (p == MAP_FAILED)
-		return ABSENT;
-	*p = 1;
-	return madvise(p + 4096, 4096, MADV_GUARD_INSTALL) ? ABSENT : DONE;
-}
-
-static int map_guard(void)
-{
-	return guard_one(MAP_PRIVATE | MAP_ANONYMOUS, -1);
-}
-
-static int map_guard_shared(void)
-{
-	return guard_one(MAP_SHARED | MAP_ANONYMOUS, -1);
-}
-
 /* ---- places ---- */
 
 static int make_deleted_directory(void)
@@ -677,8 +651,7 @@ static const struct thing {
 	{ "delegation", make_delegation }, { "owner", make_owner },
 	{ "map-memfd", map_memfd }, { "map-linked", map_linked }, { "map-large", map_large },
 	{ "map-sysv", map_sysv }, { "map-uffd", map_uffd },
-	{ "map-device", map_device }, { "map-guard", map_guard },
-	{ "map-guard-shared", map_guard_shared },
+	{ "map-device", map_device },
 	{ "child", make_child }, { "zombie-child", make_zombie }, { "seccomp", make_seccomp },
 	{ "aio", make_aio }, { "semundo", make_semundo }, { "ldt", make_ldt },
 	{ "keyring", make_keyring },

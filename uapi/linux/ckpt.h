@@ -109,7 +109,7 @@ enum ckpt_reason {
 	CKPT_REASON_UNSTEADY	= 15,	/* EAGAIN: threads or pages would not hold still */
 	CKPT_REASON_SHMEM_LIMIT	= 16,	/* EFBIG: more shared memory than max_copy_bytes */
 	CKPT_REASON_LEASE	= 17,	/* EBUSY: a write lease on a file mapped shared (out_addr) */
-	CKPT_REASON_GUARD	= 18,	/* EOPNOTSUPP: a guard region (MADV_GUARD_INSTALL) at out_addr */
+	CKPT_REASON_GUARD	= 18,	/* EOPNOTSUPP: a guard region at out_addr, in a mapping without CKPT_VMA_GUARDS */
 };
 
 /* ------------------------------------------------------------------ */
@@ -646,6 +646,7 @@ enum ckpt_record_type {
 	CKPT_REC_MEMPOLICY	= 18,	/* struct ckpt_rec_mempolicy, then __u64 node mask words */
 	CKPT_REC_TCP		= 21,	/* struct ckpt_rec_tcp, then bytes to send, then bytes received */
 	CKPT_REC_SECCOMP	= 22,	/* struct ckpt_rec_seccomp, then struct sock_filter [] */
+	CKPT_REC_GUARD		= 23,	/* struct ckpt_rec_guard; ascending */
 };
 
 /**
@@ -866,7 +867,7 @@ struct ckpt_rec_path {
 #define CKPT_VMA_SYSVSHM	(1ULL << 45)	/* System V shared memory */
 #define CKPT_VMA_DAX		(1ULL << 46)
 #define CKPT_VMA_SEALED		(1ULL << 47)	/* mseal */
-#define CKPT_VMA_GUARDS		(1ULL << 48)	/* shared or of a file: may have guard regions */
+#define CKPT_VMA_GUARDS		(1ULL << 48)	/* has CKPT_REC_GUARD, or had guard regions once */
 #define CKPT_VMA_UNKNOWN	(1ULL << 63)	/* see unknown_flags */
 
 /**
@@ -893,6 +894,18 @@ struct ckpt_rec_vma {
 	struct ckpt_file_id id;
 	__u32 file_flags;
 	__u32 path_len;
+};
+
+/**
+ * struct ckpt_rec_guard - pages of one mapping that nobody may touch, madvise(2) MADV_GUARD_INSTALL
+ * @start: first address
+ * @end: address behind it
+ *
+ * Comes with CKPT_REC_MUST, behind all mappings.
+ */
+struct ckpt_rec_guard {
+	__aligned_u64 start;
+	__aligned_u64 end;
 };
 
 /* ckpt_rec_fd.flags */

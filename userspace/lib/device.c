@@ -136,9 +136,9 @@ static int fail(const struct cause *c, int code, struct ckpt_err *err)
 		ckpt_err_hint(err, "memory or swap is damaged, see the kernel log");
 		return code;
 	case CKPT_REASON_GUARD:
-		ckpt_err_set(err, code, "process %d: the page at %#llx is in a guard region (MADV_GUARD_INSTALL)",
-			     c->pid, (unsigned long long)c->addr);
-		ckpt_err_hint(err, "that is not supported yet; have it use mprotect(PROT_NONE) instead");
+		ckpt_err_set(err, code, "process %d: the page at %#llx is in a guard region (MADV_GUARD_INSTALL), and "
+			     "the kernel does not say so of its mapping", c->pid, (unsigned long long)c->addr);
+		ckpt_err_hint(err, "have it use mprotect(PROT_NONE) instead");
 		return code;
 	}
 	if (c->reason >= sizeof(reason_words) / sizeof(*reason_words) ||

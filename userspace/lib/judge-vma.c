@@ -21,14 +21,12 @@ static const struct judge_flag vma_flags[] = {
 	  "run it with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off" },
 	{ CKPT_VMA_DAX, "maps persistent memory (DAX)", NULL },
 	{ CKPT_VMA_SEALED, "is sealed (mseal)", NULL },
-	{ CKPT_VMA_GUARDS, "has guard regions (MADV_GUARD_INSTALL), or had them",
-	  "have it use mprotect(PROT_NONE) instead" },
 	{ CKPT_VMA_UNKNOWN, "has attributes this version does not know", "use newer tools" },
 	{ }
 };
 
 #define VMA_ALLOWED	(((CKPT_VMA_MAYEXEC << 1) - 1 + CKPT_VMA_MAYSHARE) | \
-			 CKPT_VMA_PKEY | CKPT_VMA_PKEY_MASK | CKPT_VMA_POLICY | CKPT_VMA_SYSVSHM)
+			 CKPT_VMA_PKEY | CKPT_VMA_PKEY_MASK | CKPT_VMA_POLICY | CKPT_VMA_SYSVSHM | CKPT_VMA_GUARDS)
 
 static bool special_ok(const char *name)
 {

@@ -24,7 +24,7 @@
 					   CKPT_PROC_CHILDREN))
 #define THREAD_BEYOND	((~0ULL << 16) & ~(CKPT_THREAD_MEMPOLICY | CKPT_THREAD_SECCOMP | CKPT_THREAD_MCE_EARLY | \
 					     CKPT_THREAD_MCE_LATE))
-#define VMA_BEYOND	((~0ULL << 40) & ~(CKPT_VMA_PKEY | CKPT_VMA_POLICY | CKPT_VMA_SYSVSHM))
+#define VMA_BEYOND	((~0ULL << 40) & ~(CKPT_VMA_PKEY | CKPT_VMA_POLICY | CKPT_VMA_SYSVSHM | CKPT_VMA_GUARDS))
 
 static int refuse(struct restore *rs, const char *what, long long number, uint64_t flags)
 {

@@ -711,9 +711,8 @@ int restore_mm_map(struct restore *rs)
 
 /* ------------------------------------------------------------ the rest */
 
-static int protect_and_lock(struct restore *rs, struct remote_queue *q)
+static int protect(struct restore *rs, struct remote_queue *q)
 {
-	const uint64_t future = rs->m->mm.def_flags;
 	int r = 0;
 
 	for (size_t i = 0; !r && i < rs->m->nr_vmas; i++) {
@@ -727,18 +726,8 @@ static int protect_and_lock(struct restore *rs, struct remote_queue *q)
 			r = add_vma(q, v, "protect", SYS_pkey_mprotect,
 				    REMOTE_ARGS(v->rec.start, len, (uint64_t)prot_of(&v->rec),
 						PKEY_OF(v->rec.flags)));
-		if (!r && (v->rec.flags & CKPT_VMA_LOCKED))
-			r = add_vma(q, v, "lock", SYS_mlock2,
-				    REMOTE_ARGS(v->rec.start, len,
-						v->rec.flags & CKPT_VMA_LOCKONFAULT ?
-						MLOCK_ONFAULT : 0));
 	}
-	if (r || !(future & CKPT_VMA_LOCKED))
-		return r;
-	return remote_queue_add(q, SYS_mlockall,
-				REMOTE_ARGS(MCL_FUTURE | (future & CKPT_VMA_LOCKONFAULT ?
-							  MCL_ONFAULT : 0)),
-				"lock future mappings");
+	return r;
 }
 
 static int set_mm_numbers(struct restore *rs, struct remote_queue *q)
@@ -811,7 +800,11 @@ static int finish(struct restore *rs, struct remote_queue *q)
 	if (!r)
 		r = set_mm_numbers(rs, q);
 	if (!r)
-		r = protect_and_lock(rs, q);
+		r = restore_guard(rs, q);
+	if (!r)
+		r = protect(rs, q);
+	if (!r)
+		r = restore_lock(rs, q);
 	if (!r)
 		r = free_pkeys(rs, q);
 	if (!r)

@@ -237,6 +237,10 @@ int restore_open_fixed(struct restore *rs, int root, const char *thing, const ch
 
 /* restore-policy.c: queue what sets the policies of all mappings, of a thread. */
 struct remote_queue;
+/* restore-lock.c */
+int restore_guard(struct restore *rs, struct remote_queue *q);
+int restore_lock(struct restore *rs, struct remote_queue *q);
+
 int restore_policy_map(struct restore *rs, struct remote_queue *q);
 int restore_policy_thread(struct restore *rs, struct remote_queue *q, int tid);
 

@@ -41,6 +41,7 @@ struct parse {
 	uint32_t seen;		/* bit per singleton type met */
 	uint32_t seen_path;
 	size_t cap_vmas, cap_fds, cap_locks, cap_sigpending, cap_timers, cap_threads, cap_policies, cap_tcps, cap_seccomps;
+	size_t cap_guards;
 	bool end;
 };
 
@@ -457,6 +458,26 @@ static int parse_policy(struct parse *ps, struct body *b)
 	return r;
 }
 
+static int parse_guard(struct parse *ps, struct body *b)
+{
+	struct ckpt_model *m = ps->m;
+	const uint64_t before = m->nr_guards ? m->guards[m->nr_guards - 1].end : 0;
+	const struct ckpt_model_vma *v;
+	struct ckpt_rec_guard g;
+	int r = grow(ps, &m->guards, m->nr_guards, &ps->cap_guards, sizeof(g));
+
+	if (!r)
+		r = take(ps, b, &g, sizeof(g));
+	if (r)
+		return r;
+	v = ckpt_model_vma(m, g.start);
+	if (!v || g.start < before || g.start >= g.end || g.end > v->rec.end || (g.start | g.end) % PAGE_BYTES ||
+	    !(v->rec.flags & CKPT_VMA_GUARDS))
+		return bad(ps, "not in a mapping that may have such, or out of order");
+	m->guards[m->nr_guards++] = g;
+	return 0;
+}
+
 static int parse_seccomp(struct parse *ps, struct body *b)
 {
 	struct ckpt_model *m = ps->m;
@@ -604,6 +625,7 @@ static const struct {
 	[CKPT_REC_MEMPOLICY] = { "memory policy", parse_policy, 0 },
 	[CKPT_REC_TCP] = { "tcp", parse_tcp, 0 },
 	[CKPT_REC_SECCOMP] = { "seccomp", parse_seccomp, 0 },
+	[CKPT_REC_GUARD] = { "guard region", parse_guard, 0 },
 };
 
 #define NTYPES	(sizeof(types) / sizeof(types[0]))
@@ -811,6 +833,7 @@ void ckpt_model_free(struct ckpt_model *m)
 	for (size_t i = 0; i < m->nr_seccomps; i++)
 		free(m->seccomps[i].insns);
 	free(m->seccomps);
+	free(m->guards);
 	free(m->auxv);
 	free(m->vmas);
 	free(m->fds);
@@ -820,69 +843,4 @@ void ckpt_model_free(struct ckpt_model *m)
 	free(m->timers);
 	free(m->threads);
 	free(m);
-}
-
-const struct ckpt_model_fd *ckpt_model_fd(const struct ckpt_model *m, int fd)
-{
-	const struct ckpt_model_fd key = { .rec.fd = fd };
-
-	return m->nr_fds ? bsearch(&key, m->fds, m->nr_fds, sizeof(*m->fds), cmp_fd) : NULL;
-}
-
-const struct ckpt_model_vma *ckpt_model_vma(const struct ckpt_model *m, uint64_t addr)
-{
-	size_t lo = 0, hi = m->nr_vmas;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (addr < m->vmas[mid].rec.start)
-			hi = mid;
-		else if (addr >= m->vmas[mid].rec.end)
-			lo = mid + 1;
-		else
-			return &m->vmas[mid];
-	}
-	return NULL;
-}
-
-const struct ckpt_model_thread *ckpt_model_thread(const struct ckpt_model *m, int tid)
-{
-	for (size_t i = 0; i < m->nr_threads; i++)
-		if (m->threads[i].rec.tid == tid)
-			return &m->threads[i];
-	return NULL;
-}
-
-static const struct ckpt_model_seccomp *own_seccomps(const struct ckpt_model *m, int tid, size_t *ret_nr)
-{
-	size_t first = 0, end;
-
-	while (first < m->nr_seccomps && m->seccomps[first].rec.tid != tid)
-		first++;
-	for (end = first; end < m->nr_seccomps && m->seccomps[end].rec.tid == tid; end++)
-		;
-	*ret_nr = end - first;
-	return first < end ? &m->seccomps[first] : NULL;
-}
-
-const struct ckpt_model_seccomp *ckpt_model_seccomps(const struct ckpt_model *m, int tid, size_t *ret_nr)
-{
-	const struct ckpt_model_seccomp *v = own_seccomps(m, tid, ret_nr);
-
-	if (v && v->rec.like)
-		v = own_seccomps(m, v->rec.like, ret_nr);
-	if (!v || v->rec.like)		/* which another one's like never is */
-		*ret_nr = 0;
-	return *ret_nr ? v : NULL;
-}
-
-int64_t ckpt_mtime_ns(const struct stat *st)
-{
-	return st->st_mtim.tv_sec * 1000000000ll + st->st_mtim.tv_nsec;
-}
-
-bool ckpt_file_unchanged(const struct ckpt_file_id *id, const struct stat *st)
-{
-	return (uint64_t)st->st_size == id->size && ckpt_mtime_ns(st) == id->mtime_ns;
 }

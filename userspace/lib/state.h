@@ -101,6 +101,7 @@ struct ckpt_model_tcp {
  *  - a TCP connection's bytes to send end at its send_end, a FIN apart, and those received at its recv_next
  *  - records of seccomp(2) are sorted by thread, the filter first that was installed first: all nr of it, or
  *    one that says strict, or like another thread, which has filters of its own
+ *  - guard regions ascend, do not overlap, are page-aligned, not empty, each in one mapping
  *  - a policy is that of a thread or that of the mapping that begins at its start
  */
 struct ckpt_model {
@@ -134,6 +135,8 @@ struct ckpt_model {
 	size_t nr_tcps;
 	struct ckpt_model_seccomp *seccomps;
 	size_t nr_seccomps;
+	struct ckpt_rec_guard *guards;
+	size_t nr_guards;
 };
 
 /* The processes of one snapshot; whoever put them together owns it. */
@@ -168,6 +171,10 @@ const struct ckpt_model_vma *ckpt_model_vma(const struct ckpt_model *model, uint
 const struct ckpt_model_thread *ckpt_model_thread(const struct ckpt_model *model, int tid);
 /* Its *ret_nr filters, the oldest first, or one record that says strict; NULL, 0: none are known. */
 const struct ckpt_model_seccomp *ckpt_model_seccomps(const struct ckpt_model *model, int tid, size_t *ret_nr);
+
+/* The *ret_nr guard regions of one of its mappings, ascending. */
+const struct ckpt_rec_guard *ckpt_model_guards(const struct ckpt_model *model, const struct ckpt_rec_vma *v,
+					       size_t *ret_nr);
 
 /* Time of last change in nanoseconds; and whether it and the size of a file are as in the record. */
 int64_t ckpt_mtime_ns(const struct stat *st);
