@@ -40,6 +40,9 @@ _ckptctl() {
 	--tcp)
 		COMPREPLY=($(compgen -W "refuse close reset repair" -- "$cur"))
 		return ;;
+	--unix)
+		COMPREPLY=($(compgen -W "refuse close" -- "$cur"))
+		return ;;
 	--dontdump)
 		COMPREPLY=($(compgen -W "omit keep" -- "$cur"))
 		return ;;
@@ -50,7 +53,7 @@ _ckptctl() {
 		return ;;
 	esac
 	case $verb:$cur in
-	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --dedup --no-readback --barrier --files --files-limit --dontdump --hooks-timeout --no-hooks --self-contained --encrypt-to --tcp --tree --cgroup $common" -- "$cur")) ;;
+	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --dedup --no-readback --barrier --files --files-limit --dontdump --hooks-timeout --no-hooks --self-contained --encrypt-to --tcp --unix --tree --cgroup $common" -- "$cur")) ;;
 	snap:*) COMPREPLY=($(compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$cur")) ;;
 	restore:-*) COMPREPLY=($(compgen -W "--detach --discard-newer --files-dir --fd --pidns --remap --identity $common" -- "$cur")) ;;
 	rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;

@@ -99,7 +99,9 @@ static void is_refused(enum sock_item_what what, size_t len, int times)
 static void what_nobody_knows_or_is_too_long_or_twice_is_refused(void)
 {
 	is_refused(0, 0, 1);
-	is_refused(SOCK_LISTENER + 1, 8, 1);
+	is_refused(SOCK_CUT + 1, 0, 1);
+	is_refused(SOCK_CUT, 8, 1);
+	is_refused(SOCK_CUT, 0, 2);
 	is_refused(SOCK_OWNER, 0, 1);		/* no process has number 0 */
 	is_refused(SOCK_OWNER, 8, 1);
 	is_refused(SOCK_LISTENER, 4, 1);

@@ -12,7 +12,7 @@
 
 enum { OPT_KILL = CTL_LONG, OPT_FULL, OPT_DELTA, OPT_UNTRACKED, OPT_TIMEOUT, OPT_COMPRESS,
 	OPT_BWLIMIT, OPT_NO_READBACK, OPT_FILES, OPT_FILES_LIMIT, OPT_BARRIER, OPT_DEDUP, OPT_TREE,
-	OPT_DONTDUMP, OPT_HOOKS_TIMEOUT, OPT_NO_HOOKS, OPT_SELF, OPT_ENCRYPT, OPT_TCP, OPT_CGROUP };
+	OPT_DONTDUMP, OPT_HOOKS_TIMEOUT, OPT_NO_HOOKS, OPT_SELF, OPT_ENCRYPT, OPT_TCP, OPT_UNIX, OPT_CGROUP };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_KILL, "kill", NULL, "end the process at the snapshot, before it runs on" },
@@ -34,6 +34,7 @@ static const struct ctl_opt opts[] = {
 	{ OPT_NO_READBACK, "no-readback", NULL, "do not read the image back from the disk" },
 	{ OPT_ENCRYPT, "encrypt-to", "KEY", "a public key, or a file of such (may be repeated)" },
 	{ OPT_TCP, "tcp", "HOW", "connections to outside, in a restore: refuse (no snapshot), close, reset, repair (refuse)" },
+	{ OPT_UNIX, "unix", "HOW", "unix sockets connected to outside, in a restore: refuse (no snapshot), close (refuse)" },
 	{ OPT_TREE, "tree", NULL, "with all processes that descend from it" },
 	{ OPT_CGROUP, "cgroup", "PATH", "instead of PID: all processes of a control group" },
 	{ }
@@ -46,6 +47,7 @@ static const char * const keeps[] = {
 };
 
 static const char * const marked[] = { "omit", "keep", NULL };
+static const char * const unixes[] = { "refuse", "close", NULL };
 
 #define I(x)	((json_int_t)(x))
 
@@ -70,7 +72,7 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
 			 "s:{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I},"
 			 "s:{s:s,s:o,s:b,s:I,s:I,s:I,s:I,s:I},s:{s:s,s:i,s:I},s:{s:i,s:i,s:I,s:I},s:I,"
-			 "s:{s:b,s:o},s:{s:I,s:I,s:I},s:I,s:{s:i,s:I,s:i,s:I},s:o,s:I,s:I}",
+			 "s:{s:b,s:o},s:{s:I,s:I,s:I},s:I,s:{s:i,s:I,s:i,s:I},s:o,s:I,s:I,s:I}",
 			 "ok", 1, "ref", r->ref, "path", report_text(r->path), "pid", (int)o->pid,
 			 "comm", report_text(r->info.comm), "killed", o->kill,
 			 "encrypted", image_info_is_encrypted(&r->info),
@@ -101,7 +103,8 @@ static json_t *report(const struct snap_opts *o, const struct snap_result *r)
 			 "saved_bytes", I(r->omit.saved_bytes), "hooks_ns", I(r->hooks.ns),
 			 "contents", "files", (int)r->contents.files, "bytes", I(r->contents.bytes),
 			 "stored", (int)r->contents.stored, "stored_bytes", I(r->contents.stored_bytes),
-			 "tree", tree_report(r), "tcp_lost", I(r->tcp_lost), "tcp_held", I(r->tcp_held));
+			 "tree", tree_report(r), "tcp_lost", I(r->tcp_lost), "tcp_held", I(r->tcp_held),
+			 "unix_lost", I(r->unix_lost));
 }
 
 static void human_left_out(json_t *left_out)
@@ -146,6 +149,9 @@ static void human(const struct ctl *ctl, json_t *o)
 	if (out_get(o, "tcp_lost"))
 		printf("  lost    %u TCP connections to outside, after a restore\n",
 		       (unsigned int)out_get(o, "tcp_lost"));
+	if (out_get(o, "unix_lost"))
+		printf("  lost    %u unix connections to outside, after a restore\n",
+		       (unsigned int)out_get(o, "unix_lost"));
 	if (out_get(o, "tcp_held"))
 		printf("  held    %u TCP connections to outside, until a restore\n",
 		       (unsigned int)out_get(o, "tcp_held"));
@@ -298,6 +304,11 @@ static int set_word(struct ctl *ctl, struct snap_opts *o, int id, const char *ar
 			return ctl_usage(ctl, "'%s' is none of refuse, close, reset, repair", arg);
 		o->tcp = n;
 		return CTL_GO_ON;
+	case OPT_UNIX:
+		if (!choose(arg, unixes, &n))
+			return ctl_usage(ctl, "'%s' is none of refuse, close", arg);
+		o->cut_unix = n;
+		return CTL_GO_ON;
 	default:		/* OPT_DONTDUMP */
 		if (!choose(arg, marked, &n))
 			return ctl_usage(ctl, "'%s' is none of omit, keep", arg);
@@ -388,6 +399,7 @@ static int set_option(struct ctl *ctl, struct snap_opts *o, struct recipients *t
 	case OPT_FILES:
 	case OPT_DONTDUMP:
 	case OPT_TCP:
+	case OPT_UNIX:
 		return set_word(ctl, o, id, arg);
 	case OPT_BWLIMIT:
 	case OPT_FILES_LIMIT:

@@ -48,7 +48,7 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	    request->flags & ~(CKPT_TAKE_KILL | CKPT_TAKE_LOW_PRIORITY | CKPT_TAKE_FULL |
 			       CKPT_TAKE_DELTA | CKPT_TAKE_NO_READBACK | CKPT_TAKE_DEDUP |
 			       CKPT_TAKE_KEEP_DONTDUMP | CKPT_TAKE_NO_HOOKS | CKPT_TAKE_SELF_CONTAINED |
-			       CKPT_TAKE_TREE | CKPT_TAKE_UNTRACKED) ||
+			       CKPT_TAKE_TREE | CKPT_TAKE_UNTRACKED | CKPT_TAKE_CUT_UNIX) ||
 	    request->tcp > CKPT_OUTSIDE_REPAIR ||
 	    request->files > CKPT_FILES_NONE || request->barrier > CKPT_BARRIER_NONE ||
 	    !(~request->flags & (CKPT_TAKE_FULL | CKPT_TAKE_DELTA)) || (request->cgroup && request->pid))
@@ -81,6 +81,7 @@ int ckpt_take(const struct ckpt_take_request *request, struct ckpt_err *err,
 	o.level = request->level;
 	o.keep = request->files;
 	o.tcp = request->tcp;
+	o.cut_unix = request->flags & CKPT_TAKE_CUT_UNIX;
 	o.barrier = request->barrier;
 	o.files_limit = request->files_limit;
 	o.bwlimit = request->bwlimit;
@@ -143,6 +144,11 @@ size_t ckpt_outcome_processes(const struct ckpt_outcome *outcome)
 size_t ckpt_outcome_tcp_lost(const struct ckpt_outcome *outcome)
 {
 	return outcome->result.tcp_lost;
+}
+
+size_t ckpt_outcome_unix_lost(const struct ckpt_outcome *outcome)
+{
+	return outcome->result.unix_lost;
 }
 
 size_t ckpt_outcome_tcp_held(const struct ckpt_outcome *outcome)

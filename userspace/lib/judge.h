@@ -57,6 +57,7 @@ struct judgement {
  * @kept: files changed in place are kept with the image
  * @tree: its children are in the snapshot too
  * @tcp: what becomes of TCP connections whose other end is not in the snapshot
+ * @cut_unix: unix connections whose other end is not in the snapshot are closed in a restore
  * @pid: where to look up /proc/PID/fd of the live process; 0: do not look at files
  */
 struct judge_opts {
@@ -64,6 +65,7 @@ struct judge_opts {
 	bool	kept;
 	bool	tree;
 	enum meta_tcp tcp;
+	bool	cut_unix;
 	int	pid;
 };
 

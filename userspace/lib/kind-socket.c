@@ -33,6 +33,7 @@
 #include "tcp.h"
 
 #define CLOSE	"close it before the snapshot"
+#define CUT	CLOSE ", or give it up with --unix=close"
 #define AGAIN	"let the program take what waits in it, or try again"
 
 /* One that is being read. */
@@ -61,13 +62,15 @@ static void judge_connected(const struct fd_case *c, const struct sock_info *i)
 	/* Whether it is a pair or has a name to send to is not in the record: read_destination(). */
 	if (i->type == SOCK_DGRAM)
 		return;
-	if (sock_leads_outside(c->model, c->fd) && judge_is_stdio(c)) {
+	if (sock_is_callers(c->model, c->fd)) {
 		if (i->queued)
 			refuse_fd(c, "is a unix socket to the outside with input that was not read", AGAIN);
 		return;
 	}
+	if (c->opts->cut_unix && sock_can_be_cut(c->model, c->fd))
+		return;
 	if (!i->peer || !other || !sock_info(other, &o))
-		refuse_fd(c, "is a unix socket whose other end is not in the program", CLOSE);
+		refuse_fd(c, "is a unix socket whose other end is not in the program", CUT);
 	else if (o.peer != c->fd->rec.id.ino)
 		refuse_fd(c, "is a unix socket connected to one that is not connected to it", CLOSE);
 	else if (i->shutdown != mirrored(o.shutdown))
@@ -82,7 +85,7 @@ static void judge_unix(const struct fd_case *c, const struct sock_info *i)
 		refuse_fd(c, "is a unix socket in which urgent data (MSG_OOB) waits", AGAIN);
 	else if (i->descriptors)
 		refuse_fd(c, "is a unix socket in which descriptors (SCM_RIGHTS) wait", AGAIN);
-	else if (i->state == SOCK_STATE_LISTEN && i->queued)
+	else if (i->state == SOCK_STATE_LISTEN && i->queued && !c->opts->cut_unix)
 		refuse_fd(c, "is a unix socket with connections that wait to be accepted", AGAIN);
 	else if (i->connected && !i->peer_gone)
 		judge_connected(c, i);
@@ -640,11 +643,21 @@ static int read_file(const struct reading *r)
 	return put(r, SOCK_FILE, 0, 0, &file, sizeof(file));
 }
 
+/* It has no names then: one would be of what others have, or of what listens still. */
+static bool is_cut(const struct reading *r)
+{
+	return sock_can_be_cut(r->model, r->fd);
+}
+
 static int save_unix(const struct reading *r)
 {
 	const bool by_name = sends_to_name(r);
 	int ret = by_name ? read_destination(r) : 0;
 
+	if (is_cut(r)) {
+		ret = put(r, SOCK_CUT, 0, 0, NULL, 0);
+		return ret ? ret : read_queue(r);
+	}
 	if (!by_name && (r->info.connected || r->info.state == SOCK_STATE_LISTEN))
 		ret = read_owner(r);
 	if (!ret && !by_name && r->info.connected)
@@ -731,7 +744,7 @@ static bool saves_socket(const struct ckpt_model *model, const struct ckpt_model
 {
 	struct sock_info i;
 
-	return sock_info(fd, &i) && is_supported(&i) && !sock_leads_outside(model, fd);
+	return sock_info(fd, &i) && is_supported(&i) && !sock_is_callers(model, fd);
 }
 
 static int open_ours(struct reading *r)
@@ -755,7 +768,7 @@ static int save_socket(const struct ckpt_model *model, const struct ckpt_model_f
 	ret = check_network(&r);
 	if (!ret)
 		ret = check_filter(&r);
-	if (!ret)
+	if (!ret && !is_cut(&r))
 		ret = read_name(&r);
 	if (!ret)
 		ret = read_options(&r);

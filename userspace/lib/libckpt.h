@@ -164,6 +164,7 @@ int ckpt_picture_stats(struct ckpt_picture *picture, struct ckpt_err *err,
 #define CKPT_TAKE_SELF_CONTAINED (1u << 8)	/* with executable, libraries and mapped files */
 #define CKPT_TAKE_TREE		(1u << 9)	/* with all processes that descend from it */
 #define CKPT_TAKE_UNTRACKED	(1u << 10)	/* keep no account of what changes from now on */
+#define CKPT_TAKE_CUT_UNIX	(1u << 11)	/* unix connections to outside are closed in a restore */
 
 /* When the program's own files are synced: see ckptctl(8), --barrier. */
 enum ckpt_barrier_when {
@@ -286,6 +287,8 @@ size_t ckpt_outcome_processes(const struct ckpt_outcome *outcome);
 /* How many TCP connections a restored program will have lost, or wait for one: see enum ckpt_outside. */
 size_t ckpt_outcome_tcp_lost(const struct ckpt_outcome *outcome);
 size_t ckpt_outcome_tcp_held(const struct ckpt_outcome *outcome);
+/* How many unix connections a restored program will have lost: CKPT_TAKE_CUT_UNIX. */
+size_t ckpt_outcome_unix_lost(const struct ckpt_outcome *outcome);
 /* Bytes of memory that are not in the image, being marked MADV_DONTDUMP: zero after a restore. */
 uint64_t ckpt_outcome_left_out(const struct ckpt_outcome *outcome);
 /* What the program's hook before the snapshot took; 0: none was called. */

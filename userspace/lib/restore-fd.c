@@ -423,7 +423,7 @@ bool restore_fd_is_outside(const struct restore *rs, const struct ckpt_model_fd 
 	/* A pipe with a name leads outside only where it is in the place of what the caller has. */
 	return (f->rec.kind == CKPT_FDK_FIFO && !is_own_pipe(rs, f) &&
 		(f->rec.path_flags & CKPT_PATHF_NO_NAME || fd_is_stdio(rs->m, f))) ||
-	       (f->rec.kind == CKPT_FDK_TTY && !restore_pty_is_own(rs, f)) || sock_leads_outside(rs->m, f);
+	       (f->rec.kind == CKPT_FDK_TTY && !restore_pty_is_own(rs, f)) || sock_is_callers(rs->m, f);
 }
 
 /*

@@ -79,7 +79,14 @@ static int load_content(struct restore *rs, const char *thing, struct own_socket
 	if (r)
 		return r;
 	s->content.data = data;
-	return sock_parse(data, len, rs->err, &s->content);
+	r = sock_parse(data, len, rs->err, &s->content);
+	if (r || !sock_can_be_cut(rs->m, s->f))
+		return r;
+	if (!s->content.cut)
+		return ckpt_err_set(rs->err, -EBADMSG, "%s: the image does not have the other end of a socket", thing);
+	s->info.peer_gone = 1;
+	s->info.peer = 0;
+	return 0;
 }
 
 int open_socket(struct restore *rs, const char *thing, const struct ckpt_model_fd *f, bool *ret_borrowed)
@@ -88,7 +95,7 @@ int open_socket(struct restore *rs, const char *thing, const struct ckpt_model_f
 	struct own_socket *s;
 	int fd, r;
 
-	if (sock_leads_outside(rs->m, f))
+	if (sock_is_callers(rs->m, f))
 		return open_outside(rs, thing, f, ret_borrowed);
 	if (!fs->sockets)
 		fs->sockets = calloc(rs->m->nr_fds, sizeof(*fs->sockets));

@@ -38,6 +38,7 @@
 
 #include "ipc.h"
 #include "snap-priv.h"
+#include "sock.h"
 #include "tcp.h"
 
 #define STORE_FREE_MIN	(1u << 20)	/* an image is never smaller than a few KiB */
@@ -324,7 +325,7 @@ static struct judge_opts judge_opts(const struct snap *s)
 {
 	return (struct judge_opts){
 		.killed = s->opts->kill || s->opts->keep == SNAP_KEEP_NONE, .kept = keeps(s),
-		.tree = s->opts->tree, .tcp = s->opts->tcp,
+		.tree = s->opts->tree, .tcp = s->opts->tcp, .cut_unix = s->opts->cut_unix,
 	};
 }
 
@@ -618,12 +619,13 @@ static int judge_all(struct snap *s, struct judgement *j)
 	struct judge_opts opts = judge_opts(s);
 	int ret = 0;
 
-	s->r->tcp_lost = 0;
+	s->r->tcp_lost = s->r->unix_lost = 0;
 	for (size_t i = 0; !ret && i < s->nr_procs; i++) {
 		opts.pid = s->procs[i].target.pid;
 		j->pid = s->opts->tree ? opts.pid : 0;
 		ret = judge(s->procs[i].model, &opts, j);
 		s->r->tcp_lost += s->opts->tcp == META_TCP_REPAIR ? 0 : tcp_count_outside(s->procs[i].model);
+		s->r->unix_lost += s->opts->cut_unix ? sock_count_cut(s->procs[i].model) : 0;
 	}
 	j->pid = 0;
 	return ret || !s->opts->tree ? ret : snap_tree_judge(s, j);

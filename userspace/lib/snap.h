@@ -65,6 +65,7 @@ enum snap_keep {
  * @name: of the job; NULL: COMM-PID
  * @tree: also all processes that descend from it
  * @tcp: what becomes of TCP connections whose other end is not in the snapshot
+ * @cut_unix: unix connections whose other end is not in the snapshot are closed in a restore
  * @mode: see there
  * @untracked: keep no account of what changes from now on; the next one will be full
  * @kill: end the process while it is still frozen, once the generation is committed
@@ -95,6 +96,7 @@ struct snap_opts {
 	bool		tree;
 	const char	*cgroup;
 	enum meta_tcp	tcp;
+	bool		cut_unix;
 	enum snap_mode	mode;
 	bool		untracked;
 	bool		kill;
@@ -158,6 +160,7 @@ struct snap_phases {
  * @stats: the module's figures; out_pause_ns is 0 when the process was killed
  * @processes: of a tree; else 0
  * @tcp_lost: TCP connections that a restored program will have lost (@tcp of the options)
+ * @unix_lost: unix connections that it will have lost (@cut_unix of the options)
  * @tcp_held: such that wait for a restore
  * @phases: of the pause of a tree
  * @pages: the image's figures
@@ -186,6 +189,7 @@ struct snap_result {
 	struct ckpt_stats	stats;
 	size_t			processes;
 	size_t			tcp_lost;
+	size_t			unix_lost;
 	size_t			tcp_held;
 	struct snap_phases	phases;
 	struct image_pages_stats pages;

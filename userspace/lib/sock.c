@@ -85,6 +85,11 @@ static bool take(const struct sock_item *item, struct sock_content *c)
 		memcpy(&c->listener, sock_data(item), sizeof(c->listener));
 		c->client = item->a;
 		return c->listener;
+	case SOCK_CUT:
+		if (c->cut || item->len)
+			return false;
+		c->cut = true;
+		return true;
 	case SOCK_OPTION:
 		return item->len <= SOCK_OPTION_MAX;
 	case SOCK_MESSAGE:
@@ -160,12 +165,61 @@ const struct ckpt_model_fd *sock_by_ino(const struct ckpt_model *m, uint64_t ino
 	return fd;
 }
 
-bool sock_leads_outside(const struct ckpt_model *m, const struct ckpt_model_fd *fd)
+static bool leads_outside(const struct ckpt_model *m, const struct ckpt_model_fd *fd, struct sock_info *ret)
+{
+	return fd->rec.kind == CKPT_FDK_SOCK && sock_info(fd, ret) && ret->family == AF_UNIX &&
+	       ret->type != SOCK_DGRAM && ret->connected && !ret->peer_gone && !sock_by_ino(m, ret->peer);
+}
+
+bool sock_is_callers(const struct ckpt_model *m, const struct ckpt_model_fd *fd)
 {
 	struct sock_info i;
 
-	return fd->rec.kind == CKPT_FDK_SOCK && sock_info(fd, &i) && i.family == AF_UNIX && i.type != SOCK_DGRAM &&
-	       i.connected && !i.peer_gone && !sock_by_ino(m, i.peer);
+	return fd_is_stdio(m, fd) && leads_outside(m, fd, &i);
+}
+
+bool sock_can_be_cut(const struct ckpt_model *m, const struct ckpt_model_fd *fd)
+{
+	struct sock_info i;
+
+	if (!leads_outside(m, fd, &i))
+		return false;
+	for (size_t k = 0; k < ckpt_set_size(m); k++) {
+		const struct ckpt_model *its = ckpt_set_model(m, k);
+		const struct ckpt_model_fd *same = sock_in_process(its, fd->rec.id.ino);
+
+		if (same && fd_is_stdio(its, same))
+			return false;
+	}
+	return true;
+}
+
+/* Whether one of those before it has it, too. */
+static bool was_seen(const struct ckpt_model *m, uint64_t ino)
+{
+	for (size_t k = 0; ckpt_set_model(m, k) != m; k++)
+		if (sock_in_process(ckpt_set_model(m, k), ino))
+			return true;
+	return false;
+}
+
+size_t sock_count_cut(const struct ckpt_model *m)
+{
+	struct sock_info i;
+	size_t n = 0;
+
+	for (size_t k = 0; k < m->nr_fds; k++) {
+		const struct ckpt_model_fd *fd = &m->fds[k];
+
+		if (fd->rec.kind != CKPT_FDK_SOCK || sock_in_process(m, fd->rec.id.ino) != fd ||
+		    was_seen(m, fd->rec.id.ino) || !sock_info(fd, &i))
+			continue;
+		if (i.family == AF_UNIX && i.state == SOCK_STATE_LISTEN)
+			n += i.queued;
+		else
+			n += sock_can_be_cut(m, fd);
+	}
+	return n;
 }
 
 const char *sock_family_name(uint64_t family)

@@ -35,6 +35,7 @@ enum sock_item_what {
 	SOCK_LISTENER	= 8,	/* connected by name: inode number of the socket that listened, 8 bytes; @a 1: it
 				 * is the end that connect() made; at most one
 				 */
+	SOCK_CUT	= 9,	/* its other end was not taken: that is closed in a restore; at most one */
 };
 
 struct sock_item {
@@ -64,6 +65,7 @@ int sock_put(struct buf *to, enum sock_item_what what, uint32_t a, uint32_t b, c
  * @clock: of SOCK_CLOCK, if @has_clock; @mss likewise
  * @owner: SOCK_OWNER, or 0
  * @listener: SOCK_LISTENER, or 0; @client: this is the end that connect() made
+ * @cut: SOCK_CUT is there
  *
  * Pointers are into @data.
  */
@@ -81,6 +83,7 @@ struct sock_content {
 	pid_t		owner;
 	uint64_t	listener;
 	bool		client;
+	bool		cut;
 };
 
 /* Read what sock_put() wrote; @data stays the caller's, aligned to 8.  0, or -EBADMSG with the text. */
@@ -137,10 +140,13 @@ const struct ckpt_model_fd *sock_in_process(const struct ckpt_model *m, uint64_t
 const struct ckpt_model_fd *sock_by_ino(const struct ckpt_model *m, uint64_t ino);
 
 /*
- * A unix connection whose other end is in no process the model was captured with, and was not closed: it comes
- * back as the caller's, where it is standard input, output or error.
+ * A unix connection whose other end is in no process the model was captured with, and was not closed: standard
+ * input, output or error of this process comes back as the caller's; what is that of none can be cut off.
  */
-bool sock_leads_outside(const struct ckpt_model *m, const struct ckpt_model_fd *fd);
+bool sock_is_callers(const struct ckpt_model *m, const struct ckpt_model_fd *fd);
+bool sock_can_be_cut(const struct ckpt_model *m, const struct ckpt_model_fd *fd);
+/* Connections a restored program has lost when they are: also those that wait to be accepted. */
+size_t sock_count_cut(const struct ckpt_model *m);
 
 /* "an AF_VSOCK" and the like, for a sentence. */
 const char *sock_family_name(uint64_t family);
