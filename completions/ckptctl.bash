@@ -46,7 +46,7 @@ _ckptctl() {
 	--dontdump)
 		COMPREPLY=($(compgen -W "omit keep" -- "$cur"))
 		return ;;
-	-o | --store | --files-dir)
+	-o | --store | --files-dir | --root)
 		COMPREPLY=($(compgen -d -- "$cur"))
 		return ;;
 	-n | --name | --timeout | --hooks-timeout | --bwlimit | --files-limit | -k | --keep | --keep-for | --fd | --remap)
@@ -55,7 +55,7 @@ _ckptctl() {
 	case $verb:$cur in
 	snap:-*) COMPREPLY=($(compgen -W "--kill --full --delta --untracked --name --timeout --compress --bwlimit --dedup --no-readback --barrier --files --files-limit --dontdump --hooks-timeout --no-hooks --self-contained --encrypt-to --tcp --unix --tree --cgroup $common" -- "$cur")) ;;
 	snap:*) COMPREPLY=($(compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$cur")) ;;
-	restore:-*) COMPREPLY=($(compgen -W "--detach --discard-newer --files-dir --fd --pidns --remap --identity $common" -- "$cur")) ;;
+	restore:-*) COMPREPLY=($(compgen -W "--detach --discard-newer --files-dir --fd --pidns --remap --root --wait --identity $common" -- "$cur")) ;;
 	rm:-*) COMPREPLY=($(compgen -W "--all $common" -- "$cur")) ;;
 	verify:-*) COMPREPLY=($(compgen -W "--all --identity $common" -- "$cur")) ;;
 	show:-* | diff:-*) COMPREPLY=($(compgen -W "--identity $common" -- "$cur")) ;;

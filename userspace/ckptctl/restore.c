@@ -14,7 +14,7 @@
 #include "restore.h"
 #include "store.h"
 
-enum { OPT_DETACH = CTL_LONG, OPT_FD, OPT_REMAP, OPT_DISCARD, OPT_FILES_DIR, OPT_PIDNS };
+enum { OPT_DETACH = CTL_LONG, OPT_FD, OPT_REMAP, OPT_DISCARD, OPT_FILES_DIR, OPT_PIDNS, OPT_ROOT, OPT_WAIT };
 
 static const struct ctl_opt opts[] = {
 	{ OPT_DETACH, "detach", NULL, "print its number and leave it running" },
@@ -23,6 +23,8 @@ static const struct ctl_opt opts[] = {
 	{ OPT_FILES_DIR, "files-dir", "DIR", "put files of the image that have changed there (STORE/.files)" },
 	{ OPT_PIDNS, "pidns", NULL, "in a PID namespace of its own, where its numbers are free" },
 	{ OPT_REMAP, "remap", "OLD=NEW", "look below NEW for what was below OLD (may be repeated)" },
+	{ OPT_ROOT, "root", "DIR", "make DIR its root directory, and look for its files there" },
+	{ OPT_WAIT, "wait", NULL, "stand in for it until it ends, as without --detach" },
 	CTL_OPT_IDENTITY,
 	{ }
 };
@@ -33,6 +35,7 @@ struct request {
 	bool			pidns;
 	bool			discard_newer;
 	const char		*files_dir;
+	const char		*root;
 	struct ckpt_restore_fd	*fds;
 	size_t			nr_fds;
 	struct ckpt_restore_path *paths;
@@ -84,14 +87,16 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct request *q)
 	if (!q->fds || !q->paths)
 		return no_memory(ctl);
 	while (code == CTL_GO_ON && (id = ctl_next(ctl, argc, argv, &arg))) {
-		if (id == OPT_DETACH)
-			q->detach = true;
+		if (id == OPT_DETACH || id == OPT_WAIT)
+			q->detach = id == OPT_DETACH;
 		else if (id == OPT_PIDNS)
 			q->pidns = true;
 		else if (id == OPT_DISCARD)
 			q->discard_newer = true;
 		else if (id == OPT_FILES_DIR)
 			q->files_dir = arg;
+		else if (id == OPT_ROOT)
+			q->root = arg;
 		else if (id == OPT_FD)
 			code = parse_fd(ctl, q, arg);
 		else if (id == OPT_REMAP)
@@ -226,7 +231,7 @@ static int bring_back(struct ctl *ctl, const struct request *q, const struct sto
 	};
 	struct ckpt_restore_opts o = {
 		.chain = chain, .store = store, .fds = q->fds, .nr_fds = q->nr_fds, .paths = q->paths,
-		.nr_paths = q->nr_paths, .detach = q->detach, .pidns = q->pidns,
+		.nr_paths = q->nr_paths, .root = q->root, .detach = q->detach, .pidns = q->pidns,
 		/* A bar must not be drawn over what the program prints: only where it is not tied. */
 		.progress = q->detach ? tell : NULL,
 		.discard_newer = q->discard_newer, .cut = note_cut, .put_back = note_put_back,

@@ -42,6 +42,7 @@ static int make_options(const struct ckpt_restore_request *q, struct ckpt_err *e
 	o->opts.paths = o->paths;
 	o->opts.nr_paths = q->nr_paths;
 	o->opts.files_dir = q->files_dir;
+	o->opts.root = q->root;
 	o->opts.discard_newer = q->flags & CKPT_RESTORE_DISCARD_NEWER;
 	o->opts.pidns = q->flags & CKPT_RESTORE_PIDNS;
 	return 0;

@@ -487,6 +487,7 @@ struct ckpt_rebind_path {
  * @fds: @nr_fds descriptors to give anew
  * @paths: @nr_paths directories that are elsewhere now
  * @files_dir: directory for files of the image that are not what they were; NULL: in the store
+ * @root: directory that becomes its root, chroot(2), below which all its files are looked for; NULL: none
  */
 struct ckpt_restore_request {
 	size_t		size;
@@ -498,6 +499,7 @@ struct ckpt_restore_request {
 	const struct ckpt_rebind_path *paths;
 	size_t		nr_paths;
 	const char	*files_dir;
+	const char	*root;
 };
 
 /*

@@ -90,6 +90,13 @@ void restore_files_close(struct restore *rs)
 
 /* ------------------------------------------------------------ directories, executable */
 
+/* The directory that is to be its root. */
+static int open_given_root(struct restore *rs, struct opened *o)
+{
+	o->fd = open(rs->opts->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return o->fd < 0 ? ckpt_err_sys(rs->err, errno, "root directory %s", rs->opts->root) : 0;
+}
+
 static int open_dirs(struct restore *rs)
 {
 	const struct ckpt_model_path *root = &rs->m->paths[CKPT_PATH_ROOT];
@@ -103,9 +110,9 @@ static int open_dirs(struct restore *rs)
 	if (o.fd < 0)
 		return ckpt_err_sys(rs->err, errno, "/proc");
 	fs->proc = add_entry(fs, o.fd, false);
-	if (root->present && root->path && strcmp(root->path, "/")) {
-		r = restore_open(rs, -1, "root directory", root->path, &root->rec.id,
-				 O_PATH | O_DIRECTORY, &o);
+	if (rs->opts->root || (root->present && root->path && strcmp(root->path, "/"))) {
+		r = rs->opts->root ? open_given_root(rs, &o) :
+		    restore_open(rs, -1, "root directory", root->path, &root->rec.id, O_PATH | O_DIRECTORY, &o);
 		if (r)
 			return r;
 		fs->root = add_entry(fs, o.fd, false);

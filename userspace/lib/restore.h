@@ -42,6 +42,7 @@ struct ckpt_restore_path {
  * @owner: process in the image, 0: that of its header
  * @fds: @nr_fds descriptors to rebind
  * @paths: @nr_paths paths to look for elsewhere; the first that fits counts
+ * @root: directory that becomes its root, below which all its files are looked for; NULL: as it was
  * @detach: the process is left to init (or a subreaper), not to the caller
  * @pidns: in a PID namespace of its own, whose init it is left to; it is not the caller's child
  * @progress: called now and then while memory is filled, with bytes; or NULL
@@ -68,6 +69,7 @@ struct ckpt_restore_opts {
 	size_t nr_fds;
 	const struct ckpt_restore_path *paths;
 	size_t nr_paths;
+	const char *root;
 	bool detach;
 	bool pidns;
 	void (*progress)(uint64_t done, uint64_t total, void *arg);
