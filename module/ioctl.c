@@ -65,6 +65,7 @@ static_assert(sizeof(struct ckpt_rec_thread) == 208);
 static_assert(sizeof(struct ckpt_rec_creds) == 88);
 static_assert(sizeof(struct ckpt_rec_tcp) == 120);
 static_assert(sizeof(struct ckpt_rec_guard) == 16);
+static_assert(sizeof(struct ckpt_rec_semundo) == 8);
 
 static const struct ckpt_ioctl *find(unsigned int cmd, const struct ckpt_ioctl *table, size_t nr)
 {

@@ -48,6 +48,10 @@ struct ckpt_policy *ckpt_policy_of(struct vm_area_struct *vma, int *err);
 void ckpt_policy_add(struct ckpt_records *r, const struct ckpt_policy *p);
 void ckpt_state_policy(struct ckpt_records *r, struct task_struct *task);
 
+/* state_sem.c */
+bool ckpt_has_sem_undo(struct ckpt_frozen *frozen);
+void ckpt_state_sem(struct ckpt_records *r, struct ckpt_frozen *frozen);
+
 /* state_guard.c */
 void ckpt_state_guards(struct ckpt_records *r, struct mm_struct *mm);
 

@@ -210,7 +210,7 @@ static void add_process(struct ckpt_records *r, struct ckpt_frozen *frozen, u32 
 	}
 	rcu_read_unlock();
 
-	if (ckpt_has_sem_undo(leader))
+	if (ckpt_has_sem_undo(frozen))
 		rec.flags |= CKPT_PROC_SYSVSEM_UNDO;
 	task_lock(leader);
 	if (leader->fs)
@@ -234,7 +234,7 @@ static void add_rlimits(struct ckpt_records *r, struct task_struct *leader)
 	ckpt_record_add(r, CKPT_REC_RLIMITS, &rec);
 }
 
-/* The machine, the process, its limits. */
+/* The machine, the process, its limits, what it undoes at its end. */
 void ckpt_state_process(struct ckpt_records *r, struct ckpt_frozen *frozen)
 {
 	struct ckpt_freeze_stats stats;
@@ -243,4 +243,5 @@ void ckpt_state_process(struct ckpt_records *r, struct ckpt_frozen *frozen)
 	add_system(r, ckpt_frozen_leader(frozen));
 	add_process(r, frozen, stats.threads);
 	add_rlimits(r, ckpt_frozen_leader(frozen));
+	ckpt_state_sem(r, frozen);
 }

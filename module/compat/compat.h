@@ -593,9 +593,9 @@ static inline bool ckpt_has_shadow_stack(const struct task_struct *task)
 }
 
 /*
- * Does a process have semaphore adjustments to undo? The list exists as soon as it has
- * a thread (CLONE_SYSVSEM); struct sem_undo_list is private to ipc/sem.c, and has begun
- * like this since 2.6.
+ * Semaphore adjustments to undo, and the sets they are of: private to ipc/sem.c. The list has begun like this
+ * since 2.6, the rest has been so since 4.14; 6.6: the adjustments are behind their head. Whoever reads them
+ * checks what is found there (state_sem.c).
  */
 struct ckpt_sem_undo_list {
 	refcount_t refcnt;
@@ -603,12 +603,27 @@ struct ckpt_sem_undo_list {
 	struct list_head list_proc;
 };
 
-static inline bool ckpt_has_sem_undo(struct task_struct *task)
-{
-	const struct ckpt_sem_undo_list *list = (void *)task->sysvsem.undo_list;
+struct ckpt_sem_undo {
+	struct list_head list_proc;
+	struct rcu_head rcu;
+	struct ckpt_sem_undo_list *ulp;
+	struct list_head list_id;
+	int semid;
+#if CKPT_KERNEL_BEFORE(6, 6)
+	s16 *semadj;
+#else
+	s16 semadj[];
+#endif
+};
 
-	return list && !list_empty(&list->list_proc);
-}
+struct ckpt_sem_array {
+	struct kern_ipc_perm sem_perm;
+	time64_t sem_ctime;
+	struct list_head pending_alter;
+	struct list_head pending_const;
+	struct list_head list_id;
+	int sem_nsems;
+};
 
 /*
  * A filter of seccomp(2): private to kernel/seccomp.c, and has been like this since 5.19. Whoever reads

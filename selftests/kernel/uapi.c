@@ -376,6 +376,7 @@ static const struct field layout[] = {
 	S(ckpt_rec_tcp, 120), F(ckpt_rec_tcp, local, 16), F(ckpt_rec_tcp, send_unacked, 60),
 	F(ckpt_rec_tcp, mss, 96), F(ckpt_rec_tcp, recv_len, 108), F(ckpt_rec_tcp, send_next, 112),
 	S(ckpt_rec_regset, 16), S(ckpt_rec_cpus, 8), S(ckpt_rec_end, 16), S(ckpt_rec_guard, 16),
+	S(ckpt_rec_semundo, 8),
 };
 
 TEST(structures_have_their_published_layout)
@@ -414,6 +415,7 @@ TEST(numbers_are_the_published_ones)
 	EXPECT_EQ(21, CKPT_REC_TCP);
 	EXPECT_EQ(22, CKPT_REC_SECCOMP);
 	EXPECT_EQ(23, CKPT_REC_GUARD);
+	EXPECT_EQ(24, CKPT_REC_SEMUNDO);
 	EXPECT_EQ(6, CKPT_FULL_WATCH);
 	EXPECT_EQ(5, CKPT_RUN_PARENT);
 	EXPECT_EQ(6, CKPT_RUN_OTHER);

@@ -499,6 +499,7 @@ static void lengths_beyond_the_record_are_refused(void)
 	struct ckpt_rec_cpus cp = { .tid = 100, .nr_words = UINT32_MAX };
 	struct ckpt_rec_creds c = { .tid = 100, .nr_groups = UINT32_MAX };
 	struct ckpt_rec_mempolicy mp = { .tid = 100, .nr_words = UINT32_MAX };
+	struct ckpt_rec_semundo su = { .nr = UINT32_MAX };
 	static struct stream s;
 
 	begin(&s, 0);
@@ -515,6 +516,9 @@ static void lengths_beyond_the_record_are_refused(void)
 	REQUIRE_EQ(parse(&s), -EINVAL);
 	begin(&s, 0);
 	put(&s, CKPT_REC_MEMPOLICY, &mp, sizeof(mp), NULL, 0);
+	REQUIRE_EQ(parse(&s), -EINVAL);
+	begin(&s, 0);
+	put(&s, CKPT_REC_SEMUNDO, &su, sizeof(su), NULL, 0);
 	REQUIRE_EQ(parse(&s), -EINVAL);
 	begin(&s, 0);
 	put(&s, CKPT_REC_TCP, &tcp, sizeof(tcp), NULL, 0);

@@ -503,14 +503,6 @@ static int make_aio(void)
 	return syscall(SYS_io_setup, 4, &ctx) ? ABSENT : DONE;
 }
 
-static int make_semundo(void)
-{
-	struct sembuf up = { .sem_op = 1, .sem_flg = SEM_UNDO };
-	int id = semget(IPC_PRIVATE, 1, 0600);
-
-	return id < 0 || semop(id, &up, 1) ? ABSENT : DONE;
-}
-
 static int make_keyring(void)
 {
 	return syscall(SYS_add_key, "user", "ckpt-test", "secret", 6, KEY_SPEC_PROCESS_KEYRING) < 0 ?
@@ -560,8 +552,12 @@ static int make_deadline(void)
 /* A thread that goes its own way, in a respect the main thread asks for. */
 static void *apart(void *arg)
 {
+	struct sembuf up = { .sem_op = 1, .sem_flg = SEM_UNDO };
+
 	if (unshare((int)(intptr_t)arg))
 		die("unshare: %s", strerror(errno));
+	if ((intptr_t)arg == CLONE_SYSVSEM)
+		must(semop(must(semget(IPC_PRIVATE, 1, 0600)), &up, 1));
 	kill(getpid(), SIGUSR2);
 	for (;;)
 		pause();
@@ -621,6 +617,39 @@ static int make_own_files(void)
 	return thread_apart(CLONE_FILES);
 }
 
+/* What it undoes is not what the others do. */
+static int make_semundo(void)
+{
+	return thread_apart(CLONE_SYSVSEM);
+}
+
+/* A process that is nobody's child here, lives as long as this one and uses the semaphores, too. */
+static int make_semundo_others(void)
+{
+	struct sembuf up = { .sem_op = 1, .sem_flg = SEM_UNDO }, next = { .sem_num = 1, .sem_op = 1 };
+	int id = must(semget(IPC_PRIVATE, 2, 0600)), told[2];
+	pid_t me = getpid(), child;
+	char c;
+
+	must(semop(id, &up, 1));
+	must(pipe(told));
+	child = must(fork());
+	if (!child) {
+		if (must(fork()))
+			_exit(0);
+		must(semop(id, &next, 1));
+		must(write(told[1], "u", 1));
+		while (!kill(me, 0))
+			usleep(10000);
+		_exit(0);
+	}
+	must(waitpid(child, NULL, 0));
+	must(read(told[0], &c, 1));
+	close(told[0]);
+	close(told[1]);
+	return DONE;
+}
+
 static int make_own_namespace(void)
 {
 	return thread_apart(CLONE_NEWUTS);
@@ -653,7 +682,8 @@ static const struct thing {
 	{ "map-sysv", map_sysv }, { "map-uffd", map_uffd },
 	{ "map-device", map_device },
 	{ "child", make_child }, { "zombie-child", make_zombie }, { "seccomp", make_seccomp },
-	{ "aio", make_aio }, { "semundo", make_semundo }, { "ldt", make_ldt },
+	{ "aio", make_aio }, { "semundo", make_semundo },
+	{ "semundo-others", make_semundo_others }, { "ldt", make_ldt },
 	{ "keyring", make_keyring },
 	{ "ioperm", make_ioperm }, { "notsc", make_notsc },
 	{ "deleted-directory", make_deleted_directory }, { "linked", make_linked },

@@ -647,6 +647,7 @@ enum ckpt_record_type {
 	CKPT_REC_TCP		= 21,	/* struct ckpt_rec_tcp, then bytes to send, then bytes received */
 	CKPT_REC_SECCOMP	= 22,	/* struct ckpt_rec_seccomp, then struct sock_filter [] */
 	CKPT_REC_GUARD		= 23,	/* struct ckpt_rec_guard; ascending */
+	CKPT_REC_SEMUNDO	= 24,	/* struct ckpt_rec_semundo, then __s16 adjustments[] */
 };
 
 /**
@@ -688,7 +689,7 @@ struct ckpt_rec_system {
 #define CKPT_PROC_MDWE_NO_INHERIT (1ULL << 11)	/* with CKPT_PROC_MDWE: not its children */
 /* The following could not be restored by the first versions of the tools, which refuse them. */
 #define CKPT_PROC_CHILDREN	(1ULL << 16)	/* has child processes, zombies included */
-#define CKPT_PROC_SYSVSEM_UNDO	(1ULL << 17)	/* has SysV semaphore undo entries */
+#define CKPT_PROC_SYSVSEM_UNDO	(1ULL << 17)	/* adjusts semaphores at its end; without CKPT_REC_SEMUNDO: not known how */
 #define CKPT_PROC_AIO		(1ULL << 18)	/* has AIO contexts */
 #define CKPT_PROC_LDT		(1ULL << 19)	/* modify_ldt */
 #define CKPT_PROC_UPROBES	(1ULL << 20)	/* has breakpoints of the kernel in its text */
@@ -1245,6 +1246,18 @@ struct ckpt_rec_mempolicy {
 	__u32 mode;
 	__s32 home_node;
 	__u32 nr_words;
+};
+
+/**
+ * struct ckpt_rec_semundo - what the end of the process does to a System V semaphore set, semop(2) SEM_UNDO
+ * @semid: which
+ * @nr: as many adjustments follow as it has semaphores: what is added to each
+ *
+ * Comes with CKPT_REC_MUST, behind the process, which has CKPT_PROC_SYSVSEM_UNDO: for all of its sets, or none.
+ */
+struct ckpt_rec_semundo {
+	__s32 semid;
+	__u32 nr;
 };
 
 /* ckpt_rec_seccomp.flags */

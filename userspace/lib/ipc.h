@@ -80,6 +80,9 @@ int ipc_read(const struct ckpt_model *model, struct buf *to, struct ckpt_err *er
  */
 int ipc_read_messages(int id, struct buf *to, uint32_t *ret_nr);
 
+/* Whether ipc_read() takes a set of that number, with @nr semaphores. */
+bool ipc_takes_set(const struct ckpt_model *model, int id, uint32_t nr);
+
 /* A process that lives, is none of @model's set and has used that one last; 0: there is none. */
 pid_t ipc_stranger(const struct ckpt_model *model, uint32_t what, int id);
 

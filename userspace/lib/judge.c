@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "ipc.h"
 #include "judge.h"
 #include "util.h"
 
@@ -219,7 +220,6 @@ bool judge_in_place(const struct ckpt_model *model, const struct ckpt_file_id *i
 /* ------------------------------------------------------------------------------- process */
 
 static const struct judge_flag proc_flags[] = {
-	{ CKPT_PROC_SYSVSEM_UNDO, "has System V semaphore undo entries (SEM_UNDO)", NULL },
 	{ CKPT_PROC_AIO, "has asynchronous I/O contexts (io_setup)", "end them first" },
 	{ CKPT_PROC_LDT, "has a local descriptor table (modify_ldt)", NULL },
 	{ CKPT_PROC_UPROBES, "has breakpoints of the kernel in its text (uprobes)",
@@ -235,7 +235,7 @@ static const struct judge_flag proc_flags[] = {
 			 CKPT_PROC_SESSION_LEADER | CKPT_PROC_HAS_TTY | CKPT_PROC_CHILDREN | \
 			 CKPT_PROC_MB_PRIVATE | CKPT_PROC_MB_SYNC_CORE | CKPT_PROC_MB_RSEQ | \
 			 CKPT_PROC_MB_GLOBAL | CKPT_PROC_MDWE | CKPT_PROC_MDWE_NO_INHERIT | \
-			 CKPT_PROC_KSM_ALL | CKPT_PROC_THP_ADVISED)
+			 CKPT_PROC_KSM_ALL | CKPT_PROC_THP_ADVISED | CKPT_PROC_SYSVSEM_UNDO)
 
 static void judge_namespaces(const struct ckpt_rec_proc *p, struct judgement *j)
 {
@@ -300,6 +300,23 @@ static void judge_paths(const struct ckpt_model *m, const struct judge_opts *opt
 			     "its root directory is not the caller's");
 }
 
+/* What it undoes at its end has to be of semaphores that come back. */
+static void judge_semaphores(const struct ckpt_model *m, const struct judge_opts *opts, struct judgement *j)
+{
+	if (m->proc.flags & CKPT_PROC_SYSVSEM_UNDO && !m->nr_semundos)
+		judge_refuse(j, "process", m->proc.pid, NULL, NULL,
+			     "undoes what it did to System V semaphores when it ends (SEM_UNDO), and this kernel does not "
+			     "tell what");
+	for (size_t i = 0; opts->pid && i < m->nr_semundos; i++) {
+		const struct ckpt_model_semundo *s = &m->semundos[i];
+
+		if (ckpt_model_undoes(s) && !ipc_takes_set(m, s->rec.semid, s->rec.nr))
+			judge_refuse(j, "process", m->proc.pid, NULL, "end who uses them too, or take it with --tree",
+				     "undoes what it did to System V semaphores when it ends (SEM_UNDO), and they (%d) are "
+				     "those of others, too", s->rec.semid);
+	}
+}
+
 static void judge_process(const struct ckpt_model *m, const struct judge_opts *opts,
 			  struct judgement *j)
 {
@@ -310,6 +327,7 @@ static void judge_process(const struct ckpt_model *m, const struct judge_opts *o
 		judge_refuse(j, "process", p->pid, NULL,
 			     "take all of them with snap --tree, or wait until its children have ended",
 			     "has child processes (%d is one)", p->child_pid);
+	judge_semaphores(m, opts, j);
 	judge_namespaces(p, j);
 	judge_paths(m, opts, j);
 }

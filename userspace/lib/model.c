@@ -89,6 +89,14 @@ const struct ckpt_rec_guard *ckpt_model_guards(const struct ckpt_model *m, const
 	return *ret_nr ? &m->guards[lo] : NULL;
 }
 
+bool ckpt_model_undoes(const struct ckpt_model_semundo *s)
+{
+	for (uint32_t i = 0; i < s->rec.nr; i++)
+		if (s->adjustments[i])
+			return true;
+	return false;
+}
+
 int64_t ckpt_mtime_ns(const struct stat *st)
 {
 	return st->st_mtim.tv_sec * 1000000000ll + st->st_mtim.tv_nsec;

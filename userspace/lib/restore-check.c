@@ -21,7 +21,7 @@
  * Children are in the image too, or there was none: the list of processes tells.
  */
 #define PROC_BEYOND	((~0ULL << 16) & ~(CKPT_PROC_MDWE | CKPT_PROC_KSM_ALL | CKPT_PROC_THP_ADVISED | \
-					   CKPT_PROC_CHILDREN))
+					   CKPT_PROC_CHILDREN | CKPT_PROC_SYSVSEM_UNDO))
 #define THREAD_BEYOND	((~0ULL << 16) & ~(CKPT_THREAD_MEMPOLICY | CKPT_THREAD_SECCOMP | CKPT_THREAD_MCE_EARLY | \
 					     CKPT_THREAD_MCE_LATE))
 #define VMA_BEYOND	((~0ULL << 40) & ~(CKPT_VMA_PKEY | CKPT_VMA_POLICY | CKPT_VMA_SYSVSHM | CKPT_VMA_GUARDS))
@@ -54,6 +54,8 @@ static int check_flags(struct restore *rs)
 				    m->proc.pid);
 	if (m->proc.flags & PROC_BEYOND)
 		return refuse(rs, "process", m->proc.pid, m->proc.flags & PROC_BEYOND);
+	if (m->proc.flags & CKPT_PROC_SYSVSEM_UNDO && !m->nr_semundos)
+		return refuse(rs, "process", m->proc.pid, CKPT_PROC_SYSVSEM_UNDO);
 	for (size_t i = 0; i < m->nr_vmas; i++) {
 		const struct ckpt_rec_vma *v = &m->vmas[i].rec;
 

@@ -11,6 +11,8 @@
  *  2. restore_ipc_make(): one that is not there is made by the first process, as the user who made it, and
  *     filled by it: then that process is its last user, and the next snapshot knows whose it is.
  *  3. restore_ipc_commit(), late, by the first process too: what was there gets its content back.
+ *  4. restore_ipc_undo(): each process is given what it undoes at its end (SEM_UNDO), by two operations on a
+ *     semaphore at once, the one of which is undone and the other leaves the value as it was.
  * A failure before 3 removes what was made.
  */
 #include <errno.h>
@@ -27,6 +29,9 @@
 #include "meta.h"
 #include "restore-files.h"
 #include "restore-segment.h"
+
+/* SEMVMX of the kernel. */
+#define SEM_VALUE_LIMIT	32767
 
 struct own_ipc {
 	const struct ipc_item *item;	/* its content is behind it */
@@ -322,6 +327,59 @@ int restore_ipc_commit(struct restore *rs)
 		r = set_owner(rs, o);
 		if (!r)
 			r = fill(rs, o);
+	}
+	return r;
+}
+
+/* ------------------------------------------------------------------------------- 4 */
+
+static const struct own_ipc *find_set(const struct restore *rs, const struct ckpt_model_semundo *s)
+{
+	for (size_t i = 0; i < rs->set->nr_ipc; i++) {
+		const struct own_ipc *o = &rs->set->ipc[i];
+
+		if (is_set(o) && o->item->id == s->rec.semid)
+			return o->item->nr == s->rec.nr ? o : NULL;
+	}
+	return NULL;
+}
+
+/* The value must not leave its range in between. */
+static int adjust(struct restore *rs, const struct own_ipc *o, uint32_t nr, int by)
+{
+	const int value = ((const uint16_t *)(o->item + 1))[nr];
+	const struct sembuf undone = { (unsigned short)nr, (short)-by, SEM_UNDO | IPC_NOWAIT };
+	const struct sembuf back = { (unsigned short)nr, (short)by, IPC_NOWAIT };
+	const bool undone_first = value - by >= 0 && value - by <= SEM_VALUE_LIMIT;
+	const struct sembuf ops[] = { undone_first ? undone : back, undone_first ? back : undone };
+	struct remote *child = leader(rs);
+	long ret;
+	int r;
+
+	r = remote_write(child, rs->err, child->scratch, ops, sizeof(ops));
+	if (!r)
+		r = remote_try(child, rs->err, SYS_semop, REMOTE_ARGS((uint64_t)o->item->id, child->scratch, 2), &ret);
+	if (r || !ret)
+		return r;
+	return tell(rs, o, (int)ret, "have the process undo at its end what it did to them");
+}
+
+int restore_ipc_undo(struct restore *rs)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < rs->m->nr_semundos; i++) {
+		const struct ckpt_model_semundo *s = &rs->m->semundos[i];
+		const struct own_ipc *o = find_set(rs, s);
+
+		if (!ckpt_model_undoes(s))
+			continue;
+		if (!o)
+			return ckpt_err_set(rs->err, -EBADMSG, "the image has no semaphores %d, of which a process undoes "
+					    "something at its end", s->rec.semid);
+		for (uint32_t k = 0; !r && k < s->rec.nr; k++)
+			if (s->adjustments[k])
+				r = adjust(rs, o, k, s->adjustments[k]);
 	}
 	return r;
 }

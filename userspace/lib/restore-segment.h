@@ -21,6 +21,7 @@ void restore_segments_close(struct restore_set *set, bool failed);
 int restore_ipc_open(struct restore *rs);
 int restore_ipc_make(struct restore *rs);
 int restore_ipc_commit(struct restore *rs);
+int restore_ipc_undo(struct restore *rs);
 void restore_ipc_close(struct restore_set *set, bool failed);
 
 /* The next one made of @kind ("shm", "sem", "msg") gets this number, if it is free.  0 or -errno. */

@@ -194,6 +194,7 @@ static int rebuild(struct restore_set *set)
 		restore_kept_check,
 		restore_kept_commit,	/* which can be done again, */
 		restore_ipc_commit,	/* likewise, */
+		restore_ipc_undo,
 		restore_hold_release,
 		restore_tcp_go,
 		restore_tcp_send,

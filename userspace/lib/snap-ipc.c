@@ -89,6 +89,16 @@ pid_t ipc_stranger(const struct ckpt_model *model, uint32_t what, int id)
 	return msgctl(id, IPC_STAT, &msg) ? 0 : users_of_queue(&u, &msg, &ours);
 }
 
+bool ipc_takes_set(const struct ckpt_model *model, int id, uint32_t nr)
+{
+	const struct users u = { .model = model };
+	struct semid_ds ds;
+	bool ours;
+
+	return !semctl(id, 0, IPC_STAT, (union ipc_arg){ .ds = &ds }) && ds.sem_nsems == nr &&
+	       !users_of_set(&u, id, nr, &ours) && ours;
+}
+
 /* Call for each set of the users, until one call gives something else than 0. */
 static int each_set(const struct users *u, found_fn *fn, void *arg)
 {

@@ -41,7 +41,7 @@ struct parse {
 	uint32_t seen;		/* bit per singleton type met */
 	uint32_t seen_path;
 	size_t cap_vmas, cap_fds, cap_locks, cap_sigpending, cap_timers, cap_threads, cap_policies, cap_tcps, cap_seccomps;
-	size_t cap_guards;
+	size_t cap_guards, cap_semundos;
 	bool end;
 };
 
@@ -478,6 +478,24 @@ static int parse_guard(struct parse *ps, struct body *b)
 	return 0;
 }
 
+static int parse_semundo(struct parse *ps, struct body *b)
+{
+	struct ckpt_model *m = ps->m;
+	struct ckpt_model_semundo *s;
+	int r = grow(ps, &m->semundos, m->nr_semundos, &ps->cap_semundos, sizeof(*s));
+
+	if (r)
+		return r;
+	s = &m->semundos[m->nr_semundos];
+	s->adjustments = NULL;
+	r = take(ps, b, &s->rec, sizeof(s->rec));
+	if (!r)
+		r = take_copy(ps, b, (size_t)s->rec.nr * sizeof(*s->adjustments), &s->adjustments);
+	if (!r)
+		m->nr_semundos++;
+	return r;
+}
+
 static int parse_seccomp(struct parse *ps, struct body *b)
 {
 	struct ckpt_model *m = ps->m;
@@ -626,6 +644,7 @@ static const struct {
 	[CKPT_REC_TCP] = { "tcp", parse_tcp, 0 },
 	[CKPT_REC_SECCOMP] = { "seccomp", parse_seccomp, 0 },
 	[CKPT_REC_GUARD] = { "guard region", parse_guard, 0 },
+	[CKPT_REC_SEMUNDO] = { "semaphore adjustments", parse_semundo, 0 },
 };
 
 #define NTYPES	(sizeof(types) / sizeof(types[0]))
@@ -834,6 +853,9 @@ void ckpt_model_free(struct ckpt_model *m)
 		free(m->seccomps[i].insns);
 	free(m->seccomps);
 	free(m->guards);
+	for (size_t i = 0; i < m->nr_semundos; i++)
+		free(m->semundos[i].adjustments);
+	free(m->semundos);
 	free(m->auxv);
 	free(m->vmas);
 	free(m->fds);

@@ -76,6 +76,11 @@ struct ckpt_model_seccomp {
 	struct sock_filter *insns;	/* rec.len of them */
 };
 
+struct ckpt_model_semundo {
+	struct ckpt_rec_semundo rec;
+	int16_t *adjustments;		/* rec.nr of them */
+};
+
 struct ckpt_model_tcp {
 	struct ckpt_rec_tcp rec;
 	void *send;			/* rec.send_len bytes */
@@ -137,6 +142,8 @@ struct ckpt_model {
 	size_t nr_seccomps;
 	struct ckpt_rec_guard *guards;
 	size_t nr_guards;
+	struct ckpt_model_semundo *semundos;
+	size_t nr_semundos;
 };
 
 /* The processes of one snapshot; whoever put them together owns it. */
@@ -175,6 +182,9 @@ const struct ckpt_model_seccomp *ckpt_model_seccomps(const struct ckpt_model *mo
 /* The *ret_nr guard regions of one of its mappings, ascending. */
 const struct ckpt_rec_guard *ckpt_model_guards(const struct ckpt_model *model, const struct ckpt_rec_vma *v,
 					       size_t *ret_nr);
+
+/* Whether there is anything to undo: what was, may have been undone by the program. */
+bool ckpt_model_undoes(const struct ckpt_model_semundo *s);
 
 /* Time of last change in nanoseconds; and whether it and the size of a file are as in the record. */
 int64_t ckpt_mtime_ns(const struct stat *st);
