@@ -53,6 +53,20 @@ char *restore_map_path(const struct restore *rs, const char *path, size_t *ret_g
 	return strdup(path);
 }
 
+/* An image that comes from anywhere may have none. */
+static int find_path(const struct restore *rs, const char *thing, const char *path, char **ret_mapped)
+{
+	if (!path) {
+		ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: has no path", thing);
+		return -EOPNOTSUPP;
+	}
+	*ret_mapped = restore_map_path(rs, path, NULL);
+	if (*ret_mapped)
+		return 0;
+	ckpt_err_set(rs->err, -ENOMEM, "no memory");
+	return -ENOMEM;
+}
+
 static int open_below(int root, const char *path, int flags, mode_t mode)
 {
 	struct open_how how = {
@@ -92,13 +106,10 @@ int restore_open(struct restore *rs, int root, const char *thing, const char *pa
 		 const struct ckpt_file_id *id, int flags, struct opened *ret)
 {
 	char *mapped;
-	int fd, r = 0;
+	int fd, r = find_path(rs, thing, path, &mapped);
 
-	if (!path)
-		return ckpt_err_set(rs->err, -EOPNOTSUPP, "%s: has no path", thing);
-	mapped = restore_map_path(rs, path, NULL);
-	if (!mapped)
-		return ckpt_err_set(rs->err, -ENOMEM, "no memory");
+	if (r)
+		return r;
 	if (S_ISDIR(id->mode))
 		flags |= O_DIRECTORY;
 	fd = open_below(root, mapped, O_PATH | O_CLOEXEC | (flags & (O_DIRECTORY | O_NOFOLLOW)), 0);
@@ -130,11 +141,11 @@ int restore_open(struct restore *rs, int root, const char *thing, const char *pa
 int restore_look(struct restore *rs, const char *thing, const char *path, int flags,
 		 int *ret_fd)
 {
-	char *mapped = restore_map_path(rs, path, NULL);
-	int r = 0;
+	char *mapped;
+	int r = find_path(rs, thing, path, &mapped);
 
-	if (!mapped)
-		return ckpt_err_set(rs->err, -ENOMEM, "no memory");
+	if (r)
+		return r;
 	*ret_fd = open_below(rs->files->root_fd, mapped, O_PATH | O_CLOEXEC | flags, 0);
 	if (*ret_fd < 0)
 		r = ckpt_err_sys(rs->err, errno, "%s: open %s", thing, mapped);
