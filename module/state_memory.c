@@ -78,12 +78,12 @@ static const struct {
 #ifdef VM_SEALED
 	{ VM_SEALED,		CKPT_VMA_SEALED },
 #endif
+#ifdef VM_DROPPABLE
+	{ VM_DROPPABLE,		CKPT_VMA_DROPPABLE },
+#endif
 	/* Bookkeeping of the kernel's: nothing to restore. */
 	{ VM_SOFTDIRTY,		0 },
 	{ VM_DONTEXPAND,	0 },
-#ifdef VM_DROPPABLE
-	{ VM_DROPPABLE,		CKPT_VMA_UNKNOWN },
-#endif
 };
 
 #ifdef CONFIG_ARCH_HAS_PKEYS

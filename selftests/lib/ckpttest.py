@@ -759,5 +759,11 @@ def prog(name):
     return os.path.join(WORKLOAD, name)
 
 
+def loader():
+    """What runs a program with another C library: that of the directory $CKPT_LIBC, if there is one."""
+    where = os.environ.get("CKPT_LIBC")
+    return [os.path.join(where, "ld-linux-x86-64.so.2"), "--library-path", where] if where else []
+
+
 def script(name):
     return os.path.join(SCRIPTS, name)

@@ -20,7 +20,7 @@ class Fact:
         self.store, self.args = ct.workdir("store"), args
         if name in MODULES:
             subprocess.run(["modprobe", "-q", MODULES[name]], check=True)
-        self.program = ct.Program([ct.prog(name)], ct.workdir(name), env=env)
+        self.program = ct.Program([*ct.loader(), ct.prog(name)], ct.workdir(name), env=env)
         self.program.wait_output(b"ready\n")
         self.pid, self.ref, self.restored = self.program.pid, None, False
 

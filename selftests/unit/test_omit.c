@@ -15,7 +15,7 @@
 #define AT(i)	(0x10000000ull + (i) * 0x1000000ull)
 #define VMA(i, f)	{ .rec = { .start = AT(i), .end = AT(i) + SIZE, .flags = (f) } }
 
-enum { PLAIN, MARKED, FILED, SHARED, READ_ONLY, SHMEM, VDSO, VVAR, DEVICE, STACK, THREAD, HUGETLB, NVMAS };
+enum { PLAIN, MARKED, FILED, SHARED, READ_ONLY, SHMEM, VDSO, VVAR, DEVICE, STACK, THREAD, HUGETLB, DROPPABLE, NVMAS };
 
 static struct ckpt_model_vma vmas[NVMAS] = {
 	VMA(PLAIN, CKPT_VMA_ANON),
@@ -30,6 +30,7 @@ static struct ckpt_model_vma vmas[NVMAS] = {
 	VMA(STACK, CKPT_VMA_ANON | CKPT_VMA_DONTDUMP | CKPT_VMA_GROWSDOWN),
 	VMA(THREAD, CKPT_VMA_ANON | CKPT_VMA_DONTDUMP),
 	VMA(HUGETLB, CKPT_VMA_DONTDUMP | CKPT_VMA_HUGETLB),
+	VMA(DROPPABLE, CKPT_VMA_ANON | CKPT_VMA_DONTDUMP | CKPT_VMA_DROPPABLE),
 };
 
 static struct user_regs_struct registers[2] = { { .rsp = AT(PLAIN) + 8 }, { .rsp = AT(THREAD) + SIZE - 8 } };
@@ -40,7 +41,7 @@ static const struct ckpt_model model = {
 	.vmas = vmas, .nr_vmas = NVMAS, .threads = threads, .nr_threads = 2,
 };
 
-static void choose(struct omit *o)
+static void choose(struct omit *o, bool keep)
 {
 	struct ckpt_run runs[2 * NVMAS];
 	struct ckpt_err err = CKPT_ERR_INIT;
@@ -51,16 +52,17 @@ static void choose(struct omit *o)
 		runs[2 * i + 1] = (struct ckpt_run){ .start = AT(i) + 8 * PAGE, .len = PAGE,
 						     .kind = i % 2 ? CKPT_RUN_ZERO : CKPT_RUN_FILE };
 	}
-	REQUIRE_OK(omit_choose(&model, runs, 2 * NVMAS, &err, o), err);
+	REQUIRE_OK(omit_choose(&model, runs, 2 * NVMAS, keep, &err, o), err);
 }
 
 static void private_memory_that_is_marked_is_left_out_and_no_other(void)
 {
 	struct omit o;
 
-	choose(&o);
+	choose(&o, false);
 	for (unsigned int i = 0; i < NVMAS; i++)
-		REQUIRE_EQ(omit_has(&o, &model, &vmas[i]), i == MARKED || i == FILED || i == HUGETLB);
+		REQUIRE_EQ(omit_has(&o, &model, &vmas[i]),
+			   i == MARKED || i == FILED || i == HUGETLB || i == DROPPABLE);
 	omit_free(&o);
 	REQUIRE(!omit_has(&o, &model, &vmas[MARKED]) && !omit_has(NULL, &model, &vmas[MARKED]));
 }
@@ -69,10 +71,22 @@ static void content_is_counted_and_so_is_what_is_saved_though_marked(void)
 {
 	struct omit o;
 
-	choose(&o);
+	choose(&o, false);
 	REQUIRE_EQ(o.mappings, 3);
 	REQUIRE_EQ(o.bytes, 4 * PAGE);
+	REQUIRE_EQ(o.dropped_bytes, PAGE);
 	REQUIRE_EQ(o.saved_bytes, 5 * PAGE);	/* three shared ones, two stacks */
+	omit_free(&o);
+}
+
+static void what_the_kernel_may_drop_is_left_out_whatever_is_wanted(void)
+{
+	struct omit o;
+
+	choose(&o, true);
+	for (unsigned int i = 0; i < NVMAS; i++)
+		REQUIRE_EQ(omit_has(&o, &model, &vmas[i]), i == DROPPABLE);
+	REQUIRE(!o.mappings && !o.bytes && !o.saved_bytes && o.dropped_bytes == PAGE);
 	omit_free(&o);
 }
 
@@ -109,6 +123,8 @@ static const struct tap_test tests[] = {
 	  private_memory_that_is_marked_is_left_out_and_no_other },
 	{ "content_is_counted_and_so_is_what_is_saved_though_marked",
 	  content_is_counted_and_so_is_what_is_saved_though_marked },
+	{ "what_the_kernel_may_drop_is_left_out_whatever_is_wanted",
+	  what_the_kernel_may_drop_is_left_out_whatever_is_wanted },
 	{ "noted_hooks_are_read_as_written_or_not_at_all",
 	  noted_hooks_are_read_as_written_or_not_at_all },
 };

@@ -869,6 +869,7 @@ struct ckpt_rec_path {
 #define CKPT_VMA_DAX		(1ULL << 46)
 #define CKPT_VMA_SEALED		(1ULL << 47)	/* mseal */
 #define CKPT_VMA_GUARDS		(1ULL << 48)	/* has CKPT_REC_GUARD, or had guard regions once */
+#define CKPT_VMA_DROPPABLE	(1ULL << 49)	/* MAP_DROPPABLE: the kernel may empty it any time */
 #define CKPT_VMA_UNKNOWN	(1ULL << 63)	/* see unknown_flags */
 
 /**

@@ -26,7 +26,8 @@ static const struct judge_flag vma_flags[] = {
 };
 
 #define VMA_ALLOWED	(((CKPT_VMA_MAYEXEC << 1) - 1 + CKPT_VMA_MAYSHARE) | \
-			 CKPT_VMA_PKEY | CKPT_VMA_PKEY_MASK | CKPT_VMA_POLICY | CKPT_VMA_SYSVSHM | CKPT_VMA_GUARDS)
+			 CKPT_VMA_PKEY | CKPT_VMA_PKEY_MASK | CKPT_VMA_POLICY | CKPT_VMA_SYSVSHM | CKPT_VMA_GUARDS | \
+			 CKPT_VMA_DROPPABLE)
 
 static bool special_ok(const char *name)
 {

@@ -19,9 +19,15 @@
 #define NOT_PRIVATE	(CKPT_VMA_SHARED | CKPT_VMA_MAYSHARE | CKPT_VMA_SHMEM)
 #define NOT_ITS_OWN	(CKPT_VMA_VDSO | CKPT_VMA_SPECIAL | CKPT_VMA_PFNMAP)
 
+/* The kernel marks that, too. */
+static bool is_droppable(const struct ckpt_rec_vma *v)
+{
+	return v->flags & CKPT_VMA_DROPPABLE;
+}
+
 static bool is_marked(const struct ckpt_rec_vma *v)
 {
-	return v->flags & CKPT_VMA_DONTDUMP && !(v->flags & NOT_ITS_OWN);
+	return !is_droppable(v) && v->flags & CKPT_VMA_DONTDUMP && !(v->flags & NOT_ITS_OWN);
 }
 
 static bool may_go(const struct ckpt_rec_vma *v)
@@ -47,13 +53,16 @@ bool omit_has(const struct omit *o, const struct ckpt_model *model, const struct
 }
 
 /* Runs that are in no mapping are for stream_map_check() to find. */
-static void count(const struct ckpt_model *model, const struct ckpt_run *runs, size_t nr, struct omit *o)
+static void count(const struct ckpt_model *model, const struct ckpt_run *runs, size_t nr, bool keep, struct omit *o)
 {
 	for (size_t i = 0; i < nr; i++) {
 		const struct ckpt_model_vma *vma = ckpt_model_vma(model, runs[i].start);
 
-		if (!vma || !is_marked(&vma->rec) ||
-		    runs[i].kind != CKPT_RUN_DATA)
+		if (!vma || runs[i].kind != CKPT_RUN_DATA)
+			continue;
+		if (is_droppable(&vma->rec) && omit_has(o, model, vma))
+			o->dropped_bytes += runs[i].len;
+		if (keep || !is_marked(&vma->rec))
 			continue;
 		if (omit_has(o, model, vma))
 			o->bytes += runs[i].len;
@@ -61,10 +70,10 @@ static void count(const struct ckpt_model *model, const struct ckpt_run *runs, s
 			o->saved_bytes += runs[i].len;
 	}
 	for (size_t i = 0; i < model->nr_vmas; i++)
-		o->mappings += o->vma[i];
+		o->mappings += o->vma[i] && !is_droppable(&model->vmas[i].rec);
 }
 
-int omit_choose(const struct ckpt_model *model, const struct ckpt_run *runs, size_t nr,
+int omit_choose(const struct ckpt_model *model, const struct ckpt_run *runs, size_t nr, bool keep,
 		struct ckpt_err *err, struct omit *ret_omit)
 {
 	struct omit o = { .vma = calloc(model->nr_vmas + 1, sizeof(*o.vma)) };
@@ -72,9 +81,9 @@ int omit_choose(const struct ckpt_model *model, const struct ckpt_run *runs, siz
 	if (!o.vma)
 		return ckpt_err_sys(err, ENOMEM, "memory that is left out");
 	for (size_t i = 0; i < model->nr_vmas; i++)
-		o.vma[i] = may_go(&model->vmas[i].rec);
+		o.vma[i] = is_droppable(&model->vmas[i].rec) || (!keep && may_go(&model->vmas[i].rec));
 	keep_stacks(model, &o);
-	count(model, runs, nr, &o);
+	count(model, runs, nr, keep, &o);
 	*ret_omit = o;
 	return 0;
 }

@@ -24,7 +24,8 @@
 					   CKPT_PROC_CHILDREN | CKPT_PROC_SYSVSEM_UNDO))
 #define THREAD_BEYOND	((~0ULL << 16) & ~(CKPT_THREAD_MEMPOLICY | CKPT_THREAD_SECCOMP | CKPT_THREAD_MCE_EARLY | \
 					     CKPT_THREAD_MCE_LATE))
-#define VMA_BEYOND	((~0ULL << 40) & ~(CKPT_VMA_PKEY | CKPT_VMA_POLICY | CKPT_VMA_SYSVSHM | CKPT_VMA_GUARDS))
+#define VMA_BEYOND	((~0ULL << 40) & ~(CKPT_VMA_PKEY | CKPT_VMA_POLICY | CKPT_VMA_SYSVSHM | CKPT_VMA_GUARDS | \
+				    CKPT_VMA_DROPPABLE))
 
 static int refuse(struct restore *rs, const char *what, long long number, uint64_t flags)
 {

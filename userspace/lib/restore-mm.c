@@ -37,6 +37,9 @@
 #define PKEY_OF(flags)	((flags) >> CKPT_VMA_PKEY_SHIFT & (PKEYS - 1))
 
 /* linux/prctl.h of newer kernels */
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE	8	/* since Linux 6.11 */
+#endif
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE		65
 #endif
@@ -536,6 +539,8 @@ static int map_vma(struct restore *rs, struct remote_queue *q, size_t i)
 
 	if (f & (CKPT_VMA_VDSO | CKPT_VMA_SPECIAL))
 		return map_special(rs, q, v);
+	if (f & CKPT_VMA_DROPPABLE)
+		flags = MAP_DROPPABLE;	/* one more kind of private memory */
 	if (f & CKPT_VMA_NORESERVE)
 		flags |= MAP_NORESERVE;
 	if (f & CKPT_VMA_GROWSDOWN)

@@ -594,7 +594,7 @@ static void lower_priority(void)
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_BE_LOWEST);
 }
 
-/* Memory the program marked: chosen here, and passed over in the stream. */
+/* Memory the program marked, or the kernel may empty: chosen here, and passed over in the stream. */
 static int leave_out(struct snap *s)
 {
 	struct omit *sum = &s->r->omit;
@@ -603,10 +603,10 @@ static int leave_out(struct snap *s)
 	for (size_t i = 0; !ret && i < s->nr_procs; i++) {
 		struct snap_proc *p = &s->procs[i];
 
-		ret = omit_choose(p->model, p->map.runs, p->map.nr, s->err, &p->omit);
+		ret = omit_choose(p->model, p->map.runs, p->map.nr, s->opts->keep_marked, s->err, &p->omit);
 		if (ret)
 			break;
-		p->map.data_bytes -= p->omit.bytes;
+		p->map.data_bytes -= p->omit.bytes + p->omit.dropped_bytes;
 		sum->mappings += p->omit.mappings;
 		sum->bytes += p->omit.bytes;
 		sum->saved_bytes += p->omit.saved_bytes;
@@ -803,7 +803,7 @@ static int run(struct snap *s)
 		ret = read_stats(s);
 	if (!ret)
 		ret = examine_parent(s);
-	if (!ret && !s->opts->keep_marked)
+	if (!ret)
 		ret = leave_out(s);
 	if (!ret)
 		ret = pass_judgement(s);
