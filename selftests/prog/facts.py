@@ -7,7 +7,7 @@ Each is killed and restored from a delta; then it looks for itself.  Two snapsho
 one had spoiled is missed, too.  With all counts (CKPT_FULL=1) that is done twice in a row, and it is also left
 running, restored once from a full one, and three times in a row.  fact-tree-NAME has children, and is taken
 with --tree, which takes no deltas: twice in a row, or three times.
-CKPT_FACTS=WORD takes those alone whose name holds it.
+CKPT_FACTS=WORD takes those alone whose name holds it; CKPT_LIBC=DIR runs them with the C library there.
 
 Most of the time is waiting: several processes take them side by side, each with every so-manyth program.
 What is the machine's, as are ports and numbers of System V, a program might take from another one that has
