@@ -3,13 +3,13 @@
 """TCP connections to processes outside of the snapshot: refused, or lost in a restore by snap --tcp."""
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import ckpttest as ct
+from looked import Looked
 
 # This machine's, and not that of another one, which has the first alone.
 ADDRESS, OTHER, CLIENT = "10.99.0.1", "10.98.0.1", "10.97.0.1"
@@ -18,7 +18,7 @@ LOST = {"close": "b'' b'' b'' EPIPE\n", "reset": "ECONNRESET b'' b'' EPIPE\n"}
 FIRST = {"close": "b'hello' b'' b'' EPIPE\n", "reset": "b'hello' ECONNRESET b'' EPIPE\n"}
 
 
-class Outside:
+class Outside(Looked):
     """The program, and this process's ends of its connections; waiting: one it does not accept."""
 
     def __init__(self, waiting=False):
@@ -38,28 +38,12 @@ class Outside:
         if waiting:
             self.ends.append(socket.create_connection((ADDRESS, both)))
 
-    def look(self, want):
-        """What the program finds in them since last time."""
-        os.kill(self.p.pid, signal.SIGUSR1)
-        self.served(want + "looked\n")
-
-    def served(self, want):
-        ct.wait_for(lambda: self.p.output()[len(self.said):].endswith(b"looked\n"), "it to have looked")
-        got = self.p.output()[len(self.said):].decode()
-        self.said = self.p.output()
-        if got != want:
-            raise ct.Failed("it finds\n%snot\n%s" % (got, want))
-
     def call(self):
         """It serves others."""
         with socket.create_connection((ADDRESS, self.port)) as s:
             got = s.recv(100, socket.MSG_WAITALL)
         if got != b"served %d" % self.p.pid:
             raise ct.Failed("it answers %r" % got)
-
-    def end(self):
-        os.kill(self.p.pid, signal.SIGKILL)
-        ct.end_children()
 
 
 def refused(t):

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Unix connections to processes outside of the snapshot: refused, or lost in a restore by snap --unix=close."""
 import os
-import signal
 import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import ckpttest as ct
+from looked import Looked
 
-ALIVE = "b'hello' EAGAIN EAGAIN 1\nEAGAIN EAGAIN EAGAIN 1\nb'one' b'two' EAGAIN 1\nEAGAIN EAGAIN EAGAIN 1\nlooked\n"
-LOST = "b'hello' b'' b'' EPIPE\nb'' b'' b'' EPIPE\nb'one' b'two' b'' EPIPE\nEAGAIN EAGAIN EAGAIN 1\nlooked\n"
+ALIVE = "b'hello' EAGAIN EAGAIN 1\nEAGAIN EAGAIN EAGAIN 1\nb'one' b'two' EAGAIN 1\nEAGAIN EAGAIN EAGAIN 1\n"
+LOST = "b'hello' b'' b'' EPIPE\nb'' b'' b'' EPIPE\nb'one' b'two' b'' EPIPE\nEAGAIN EAGAIN EAGAIN 1\n"
 
 
 def serve(path):
@@ -27,7 +27,7 @@ def connect(path):
     return s
 
 
-class Outside:
+class Outside(Looked):
     """workload/unixout.py, and this process's ends of its connections; of a tree: under a shell."""
 
     def __init__(self, tree=False):
@@ -54,22 +54,10 @@ class Outside:
         below = ct.text("/proc/%d/task/%d/children" % (self.p.pid, self.p.pid), "").split()
         return int(below[0]) if below else self.p.pid
 
-    def look(self, want):
-        os.kill(self.pid(), signal.SIGUSR1)
-        ct.wait_for(lambda: self.p.output()[len(self.said):].endswith(b"looked\n"), "it to have looked")
-        got = self.p.output()[len(self.said):].decode()
-        self.said = self.p.output()
-        if got != want:
-            raise ct.Failed("it finds\n%snot\n%s" % (got, want))
-
     def is_answered(self, s):
         got = s.recv(100)
         if got != b"served %d" % self.pid():
             raise ct.Failed("it answers %r" % got)
-
-    def end(self):
-        os.kill(self.p.pid, signal.SIGKILL)
-        ct.end_children()
 
 
 def refused(t):
